@@ -1,0 +1,55 @@
+#include "base/mmap.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace esparse {
+
+Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    const StatusKind kind = errno == ENOENT ? StatusKind::not_found : StatusKind::io;
+    return make_status(kind, "{}: cannot open: {}", path.string(), std::strerror(errno));
+  }
+  struct stat info {};
+  MappedFile file;
+  Status status;
+  if (fstat(descriptor, &info) != 0) {
+    status = io_error("{}: cannot stat: {}", path.string(), std::strerror(errno));
+  } else if (!S_ISREG(info.st_mode)) {
+    status = io_error("{}: expected a regular file", path.string());
+  } else if (info.st_size > 0) {
+    const auto size = static_cast<size_t>(info.st_size);
+    void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (data == MAP_FAILED) {
+      status = io_error("{}: cannot map {} bytes: {}", path.string(), size, std::strerror(errno));
+    } else {
+      file.data_ = static_cast<const std::byte*>(data);
+      file.size_ = size;
+    }
+  }
+  ::close(descriptor);
+  if (!status.ok()) return status;
+  return file;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+}
+
+}  // namespace esparse

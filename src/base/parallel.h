@@ -1,0 +1,42 @@
+// Threads: one pool for the whole process (OpenMP, shared with oneDNN).
+// Work is cut into pieces whose size never depends on the number of threads; that is what makes results the same
+// bytes for every --threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+namespace esparse {
+
+// Physical cores this process may use (its affinity mask, one per core; a cgroup CPU quota lowers it), at least 1.
+int physical_core_count();
+
+// How many threads parallel_for uses from now on; values below 1 mean physical_core_count().
+void set_thread_count(int count);
+int thread_count();
+
+// A borrowed callable: cheap to pass, valid only during the call it is passed to.
+class ParallelBody {
+ public:
+  template <typename F>
+  ParallelBody(F& body)  // NOLINT: implicit by intent
+      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(body)))),
+        call_([](void* object, int64_t index, int worker) { (*static_cast<F*>(object))(index, worker); }) {}
+  void operator()(int64_t index, int worker) const { call_(object_, index, worker); }
+
+ private:
+  void* object_;
+  void (*call_)(void*, int64_t, int);
+};
+
+void parallel_for_impl(int64_t count, ParallelBody body);
+
+// Calls body(index, worker) once for each index in [0, count); worker in [0, thread_count()) names scratch space.
+// Indices are handed out one by one; the body must not throw. Inside a body it runs serially with worker 0.
+template <typename F>
+void parallel_for(int64_t count, F&& body) {
+  parallel_for_impl(count, ParallelBody(body));
+}
+
+}  // namespace esparse

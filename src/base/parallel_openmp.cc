@@ -1,0 +1,30 @@
+#include <omp.h>
+
+#include "base/parallel.h"
+
+namespace esparse {
+namespace {
+int g_thread_count = 0;  // 0: not chosen yet
+}
+
+void set_thread_count(int count) {
+  g_thread_count = count < 1 ? physical_core_count() : count;
+  omp_set_num_threads(g_thread_count);  // oneDNN asks OpenMP
+}
+
+int thread_count() {
+  if (g_thread_count == 0) set_thread_count(0);
+  return g_thread_count;
+}
+
+void parallel_for_impl(int64_t count, ParallelBody body) {
+  const int threads = thread_count();
+  if (count <= 1 || threads == 1 || omp_in_parallel()) {
+    for (int64_t index = 0; index < count; ++index) body(index, 0);
+    return;
+  }
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+  for (int64_t index = 0; index < count; ++index) body(index, omp_get_thread_num());
+}
+
+}  // namespace esparse

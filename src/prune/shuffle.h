@@ -1,0 +1,47 @@
+// Channel shuffle: orders of the input channels under which fewer important weights share an N:M group.
+// An order is a vector: new position k holds old channel order[k].
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/matrix.h"
+#include "base/status.h"
+#include "sparse/pattern.h"
+
+namespace esparse {
+
+using ChannelOrder = std::vector<int32_t>;
+
+enum class DealStyle { snake, deal };
+
+struct ShuffleOptions {
+  bool global = false;
+  bool local = false;
+  DealStyle deal = DealStyle::snake;
+  int64_t block = 256;  // channels per local search block (E-Sparse section 3.3), rounded down to a multiple of M
+
+  // "none", "global", "local", "global+local".
+  static Result<ShuffleOptions> parse(std::string_view text);
+  std::string_view text() const;
+};
+
+ChannelOrder identity_order(int64_t channels);
+
+// E-Sparse global naive shuffle: channels sorted by descending mean saliency (ties to the lower channel) are dealt to the groups.
+ChannelOrder global_naive_shuffle(MatrixView<const float> saliency, NmPattern pattern, DealStyle style);
+
+// E-Sparse local block shuffle: greedy channel swaps inside consecutive blocks of `order`. Never lowers the retained mass.
+// Deterministic for any thread count.
+ChannelOrder local_block_shuffle(MatrixView<const float> saliency, NmPattern pattern, ChannelOrder order, int64_t block);
+
+// What the options ask for. With local search it is run from the identity and (with global) from the dealt order, and the order that
+// retains more is returned, so the result never retains less than the identity.
+ChannelOrder find_channel_order(MatrixView<const float> saliency, NmPattern pattern, const ShuffleOptions& options);
+
+// Sum over rows and groups of the N largest scores under `order`, in double.
+double retained_mass(MatrixView<const float> saliency, NmPattern pattern, std::span<const int32_t> order);
+
+}  // namespace esparse

@@ -1,0 +1,60 @@
+// A weight matrix packed to N:M: the kept values, and one bit per element that says where they stand.
+// Byte-level description: docs/formats/nm.md.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/matrix.h"
+#include "base/status.h"
+#include "sparse/pattern.h"
+
+namespace esparse {
+
+// Looks at packed bytes (mapped from a file or owned by an NmMatrix); the kernels take this.
+// values: [out_features, in_features / M * N] of dtype, ascending column, row-major, dense (no padding).
+// bitmask: [out_features, ceil(in_features / 8)] bytes, bit (c mod 8) of byte (c div 8) = column c is kept, LSB first;
+// exactly N bits are set in every group of M columns, pad bits of the last byte are zero.
+struct NmView {
+  NmPattern pattern;
+  DType dtype = DType::f32;
+  int64_t out_features = 0;
+  int64_t in_features = 0;  // a multiple of pattern.group
+  const std::byte* values = nullptr;
+  const uint8_t* bitmask = nullptr;
+
+  int64_t kept_per_row() const { return in_features / pattern.group * pattern.kept; }
+  int64_t bitmask_row_bytes() const { return (in_features + 7) / 8; }
+  int64_t values_bytes() const { return out_features * kept_per_row() * dtype_bytes(dtype); }
+  int64_t bitmask_bytes() const { return out_features * bitmask_row_bytes(); }
+};
+
+struct NmMatrix {
+  NmPattern pattern;
+  DType dtype = DType::f32;
+  int64_t out_features = 0;
+  int64_t in_features = 0;
+  std::vector<std::byte> values;
+  std::vector<uint8_t> bitmask;
+
+  NmView view() const;
+};
+
+// Packs `weight` [out, in] stored as `dtype` bytes (f32, f16, bf16), row-major. Every group of M must hold at most N
+// non-zero values (-0.0 counts as zero and is stored as +0.0 when it fills a slot); unused slots take the lowest free columns.
+// Refuses, naming row and group: more than N non-zeros, NaN or infinity; and in_features that M does not divide.
+Result<NmMatrix> pack_nm(NmPattern pattern, DType dtype, std::span<const std::byte> weight, int64_t out_features,
+                         int64_t in_features);
+
+// The dense matrix [out, in] as `dtype` bytes: exactly what was packed (with -0.0 as +0.0), bit for bit.
+std::vector<std::byte> unpack_nm(const NmView& packed);
+// Rows [first, first + count) as f32 into target [count, in].
+void unpack_nm_rows_f32(const NmView& packed, int64_t first, int64_t count, MatrixView<float> target);
+
+// What a file claims, checked before any kernel sees it: sizes, exactly N bits per group, zero pad bits, and finite values.
+Status validate_nm(const NmView& packed, std::span<const std::byte> values, std::span<const uint8_t> bitmask);
+
+}  // namespace esparse
