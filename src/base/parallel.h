@@ -33,7 +33,8 @@ class ParallelBody {
 void parallel_for_impl(int64_t count, ParallelBody body);
 
 // Calls body(index, worker) once for each index in [0, count); worker in [0, thread_count()) names scratch space.
-// Indices are handed out one by one; the body must not throw. Inside a body it runs serially with worker 0.
+// Indices are handed out one by one; the body must not throw. Inside a body
+// it runs serially with worker 0.
 template <typename F>
 void parallel_for(int64_t count, F&& body) {
   parallel_for_impl(count, ParallelBody(body));

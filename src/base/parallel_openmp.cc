@@ -19,7 +19,9 @@ int thread_count() {
 
 void parallel_for_impl(int64_t count, ParallelBody body) {
   const int threads = thread_count();
-  if (count <= 1 || threads == 1 || omp_in_parallel()) {
+  // Even a single piece runs inside a parallel region: there oneDNN sees that it must not split it further, and a
+  // split that depends on the thread count would change the rounding.
+  if (count == 0 || threads == 1 || omp_in_parallel()) {
     for (int64_t index = 0; index < count; ++index) body(index, 0);
     return;
   }

@@ -1,5 +1,5 @@
-// JSON from strangers: parsed without exceptions, duplicate keys refused, depth bounded; typed fields with errors that
-// say which file and which key.
+// JSON from strangers: no exceptions escape, duplicate keys are refused, depth is at most 128; typed fields with errors
+// that say which file and which key.
 #pragma once
 
 #include <filesystem>
@@ -19,7 +19,8 @@ using Json = nlohmann::json;
 Result<Json> parse_json(std::string_view text, const std::string& label);
 Result<Json> read_json(const std::filesystem::path& path);
 
-// Typed view of one object; every error names label and key. Absent and null are the same thing.
+// Typed view of one object, which must outlive it; every error names label and key. Absent and null are the same
+// thing. A document that is no object is an error of the first required key.
 class JsonFields {
  public:
   JsonFields(const Json& object, std::string label) : object_(object), label_(std::move(label)) {}
@@ -37,6 +38,9 @@ class JsonFields {
   Result<std::string> string(std::string_view key, std::string_view fallback) const;
 
  private:
+  Status missing(std::string_view key) const;
+  Status mismatch(std::string_view key, std::string_view expected) const;
+
   const Json& object_;
   std::string label_;
 };

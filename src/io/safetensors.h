@@ -18,8 +18,8 @@ namespace esparse {
 inline constexpr int64_t kSafetensorsHeaderCapBytes = 100'000'000;
 
 struct SafetensorsHeader {
-  std::map<std::string, TensorInfo> tensors;     // by name; data points into the parsed bytes
-  std::map<std::string, std::string> metadata;   // the "__metadata__" entry
+  std::map<std::string, TensorInfo> tensors;    // by name; data points into the parsed bytes
+  std::map<std::string, std::string> metadata;  // the "__metadata__" entry
 };
 
 // Parses a whole file held in memory; `label` (the path) begins every error message. The result borrows `bytes`.

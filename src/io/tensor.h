@@ -1,6 +1,7 @@
 // A named tensor as it lies in a file: type, shape and bytes. Looks, does not own.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -10,6 +11,11 @@
 #include "base/dtype.h"
 
 namespace esparse {
+
+// Files hold little-endian numbers and are used as they lie in memory.
+static_assert(std::endian::native == std::endian::little);
+
+std::string shape_text(std::span<const int64_t> shape);  // "[4096, 11008]"
 
 struct TensorInfo {
   std::string name;

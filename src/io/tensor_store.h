@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,8 @@ class TensorStore {
  public:
   // Opens `directory`/model.safetensors.index.json with its shards, or else `directory`/model.safetensors.
   // Refused: an index that names a tensor its shard lacks, a shard name that leaves the directory, a tensor that
-  // stands in two shards or in a shard but not in the index.
+  // stands in two shards or in a shard but not in the index. Only headers are read; weights are mapped.
+  // Of a metadata key that several shards have, the first shard (by name) counts.
   static Result<TensorStore> open_directory(const std::filesystem::path& directory);
   // Opens one safetensors file.
   static Result<TensorStore> open_file(const std::filesystem::path& file);
@@ -32,8 +34,12 @@ class TensorStore {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   int64_t file_bytes() const { return file_bytes_; }  // of all weight files together
 
-  // Adds a tensor that the store owns; refuses a name that is taken.
+  // Adds a tensor that the store owns; refuses a name that is taken and bytes that do not fit the shape.
   Status add_owned(std::string name, DType dtype, std::vector<int64_t> shape, std::vector<std::byte> bytes);
+  // Keeps a mapped file as long as the store lives, for tensors added by add_view(); gives its bytes.
+  std::span<const std::byte> adopt(MappedFile file);
+  // Adds a tensor whose data lies in an adopted file; refuses what add_owned() refuses.
+  Status add_view(TensorInfo tensor);
 
  private:
   std::vector<MappedFile> files_;

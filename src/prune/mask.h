@@ -8,7 +8,8 @@
 
 namespace esparse {
 
-// mask(i, j) = 1 where kept, else 0; ties keep the lower column. cols must be a multiple of M. NaN scores must not occur.
+// mask(i, j) = 1 where kept, else 0; ties keep the lower column. cols must be a multiple of M. NaN scores must not
+// occur.
 void nm_mask(MatrixView<const float> saliency, NmPattern pattern, MatrixView<uint8_t> mask);
 
 }  // namespace esparse

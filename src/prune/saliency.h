@@ -9,41 +9,30 @@
 
 #include "base/matrix.h"
 #include "base/status.h"
+#include "calibrate/statistics.h"
 
 namespace esparse {
 
-// Statistics of the inputs of one linear over the calibration tokens. Only what the saliency asks for is filled.
-struct InputStatistics {
-  int64_t sequences = 0;
-  int64_t tokens = 0;                // over all sequences
-  std::vector<double> sum_squares;   // [in_features] sum over tokens of x_j^2
-  std::vector<double> entropy;       // [in_features] nats, see entropy.h
-};
-
 enum class NormReduction { per_seq, per_token, total };  // what the sum of squares is divided by before the square root
 Result<NormReduction> parse_norm_reduction(std::string_view text);
+std::string_view norm_reduction_name(NormReduction reduction);
 
 struct SaliencyOptions {
   double alpha = 1.0;  // weight of the norm beside the entropy (methods: E-Sparse eq. "xi")
   NormReduction norm_reduction = NormReduction::per_seq;
 };
 
-struct SaliencyNeeds {
-  bool norms = false;
-  bool entropy = false;
-};
-
-// One way to score weights. score = |w_ij| * channel_factor_j for every method here (the channel factor is 1 for magnitude,
-// the norm for wanda, entropy + alpha * norm for esparse).
+// One way to score weights. score = |w_ij| * channel_factor_j for every method here (the channel factor is 1 for
+// magnitude, the norm for wanda, entropy + alpha * norm for esparse).
 struct SaliencyMethod {
   std::string_view name;
   std::string_view summary;  // one line for --help
-  SaliencyNeeds needs;
+  StatisticsNeeds needs;
   void (*score)(MatrixView<const float> weight, const InputStatistics& statistics, const SaliencyOptions& options,
                 MatrixView<float> saliency);
 };
 
-std::span<const SaliencyMethod> saliency_methods();  // magnitude, wanda, esparse
+std::span<const SaliencyMethod> saliency_methods();                  // magnitude, wanda, esparse
 Result<const SaliencyMethod*> find_saliency(std::string_view name);  // the error lists the names
 
 // ||x_j|| of every channel under `reduction`.

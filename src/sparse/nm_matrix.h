@@ -1,5 +1,5 @@
 // A weight matrix packed to N:M: the kept values, and one bit per element that says where they stand.
-// Byte-level description: docs/formats/nm.md.
+// Byte-level description: docs/formats/nm.md. Names of tensors in a checkpoint: nm_storage.h.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,8 @@
 namespace esparse {
 
 // Looks at packed bytes (mapped from a file or owned by an NmMatrix); the kernels take this.
-// values: [out_features, in_features / M * N] of dtype, ascending column, row-major, dense (no padding).
+// values: [out_features, in_features / M * N] of dtype, ascending column, row-major, dense (no padding). No alignment
+// is promised: mapped values may start at any byte, so they are read through memcpy or unaligned loads.
 // bitmask: [out_features, ceil(in_features / 8)] bytes, bit (c mod 8) of byte (c div 8) = column c is kept, LSB first;
 // exactly N bits are set in every group of M columns, pad bits of the last byte are zero.
 struct NmView {
@@ -40,11 +41,12 @@ struct NmMatrix {
   std::vector<std::byte> values;
   std::vector<uint8_t> bitmask;
 
-  NmView view() const;
+  NmView view() const;  // valid as long as this matrix is neither changed nor destroyed; moving it is fine
 };
 
-// Packs `weight` [out, in] stored as `dtype` bytes (f32, f16, bf16), row-major. Every group of M must hold at most N
-// non-zero values (-0.0 counts as zero and is stored as +0.0 when it fills a slot); unused slots take the lowest free columns.
+// Packs `weight` [out, in] stored as `dtype` bytes (f32, f16, bf16; any alignment), row-major. Every group of M must
+// hold at most N non-zero values (-0.0 counts as zero and is stored as +0.0 when it fills a slot); unused slots take
+// the lowest free columns.
 // Refuses, naming row and group: more than N non-zeros, NaN or infinity; and in_features that M does not divide.
 Result<NmMatrix> pack_nm(NmPattern pattern, DType dtype, std::span<const std::byte> weight, int64_t out_features,
                          int64_t in_features);
@@ -54,7 +56,8 @@ std::vector<std::byte> unpack_nm(const NmView& packed);
 // Rows [first, first + count) as f32 into target [count, in].
 void unpack_nm_rows_f32(const NmView& packed, int64_t first, int64_t count, MatrixView<float> target);
 
-// What a file claims, checked before any kernel sees it: sizes, exactly N bits per group, zero pad bits, and finite values.
+// What a file claims, checked before any kernel sees it: pattern, type and sizes, exactly N bits per group, zero pad
+// bits, and finite values. Reads the two spans only, never the pointers of `packed`.
 Status validate_nm(const NmView& packed, std::span<const std::byte> values, std::span<const uint8_t> bitmask);
 
 }  // namespace esparse

@@ -11,14 +11,14 @@
 
 namespace esparse {
 
-// The documents of a file: each line's "text" field for *.jsonl and *.jsonl-like content (first byte '{'), otherwise the
-// whole file as one document. Errors name file and line.
+// The documents of a file: each line's "text" field for *.jsonl and *.jsonl-like content (first byte '{'), otherwise
+// the whole file as one document. Errors name file and line.
 Result<std::vector<std::string>> read_documents(const std::filesystem::path& path);
 
 // `samples` windows of `seqlen` tokens, as the Wanda and SparseGPT scripts draw them: a random document longer than
-// `seqlen`, a random start in it; each document is tokenised with its special tokens. When no document is long enough all are
-// joined into one with blank lines. Windows are drawn from mt19937_64(seed); the same on every machine.
-// Refuses a corpus shorter than one window (expected and got, in tokens).
+// `seqlen`, a random start in it; each document is tokenised with its special tokens. When no document is long enough
+// all are joined into one with blank lines. Windows are drawn from mt19937_64(seed); the same on every machine. Refuses
+// a corpus shorter than one window (expected and got, in tokens).
 Result<std::vector<std::vector<int32_t>>> draw_calibration_windows(const std::vector<std::string>& documents,
                                                                    const Tokenizer& tokenizer, int64_t samples,
                                                                    int64_t seqlen, uint64_t seed,

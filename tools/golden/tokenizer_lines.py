@@ -28,6 +28,8 @@ PROSE = [
     "An honest report states the perplexity, the seed and the context length.",
 ]
 
+PARAGRAPHS = [" ".join(PROSE[i:i + 4]) for i in range(0, 20, 4)] + ["\n\n".join(PROSE[i:i + 2]) for i in range(1, 9, 2)]
+
 CODE = [
     "int main(int argc, char** argv) { return argc > 1 ? 0 : 1; }",
     "for (size_t i = 0; i < n; ++i) sum += x[i] * w[i];",
@@ -113,7 +115,9 @@ SCRIPTS = [
     "\u1100\u1161\u11a8", "\uac00\u11a8", "\u3131\u3134\u3137\u314f\u3151",
     # Cyrillic
     "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440!",
-    "\u0421\u044a\u0435\u0448\u044c \u0436\u0435 \u0435\u0449\u0451 \u044d\u0442\u0438\u0445 \u043c\u044f\u0433\u043a\u0438\u0445 \u0444\u0440\u0430\u043d\u0446\u0443\u0437\u0441\u043a\u0438\u0445 \u0431\u0443\u043b\u043e\u043a.",
+    ("\u0421\u044a\u0435\u0448\u044c \u0436\u0435 \u0435\u0449\u0451 \u044d\u0442\u0438\u0445"
+     " \u043c\u044f\u0433\u043a\u0438\u0445"
+     " \u0444\u0440\u0430\u043d\u0446\u0443\u0437\u0441\u043a\u0438\u0445 \u0431\u0443\u043b\u043e\u043a."),
     "\u041a\u0438\u0457\u0432 \u0456 \u041b\u044c\u0432\u0456\u0432",
     "\u0401\u0416\u0418\u041a \u0451\u0436\u0438\u043a \u0435\u0308\u0436\u0438\u043a", "\u0438\u0306 \u0439",
     "\u0421\u0440\u0431\u0438\u0458\u0430 \u0409\u0443\u0431\u0430\u0432",
@@ -124,7 +128,8 @@ SCRIPTS = [
     "\u03ac \u03ac \u03b1\u0301 \u1f71", "\u03bb = 2\u03c0\xb7r", "\u03a9 \u2126",
     # Arabic, Hebrew
     "\u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645",
-    "\u0627\u0644\u0633\u064e\u0651\u0644\u064e\u0627\u0645\u064f \u0639\u064e\u0644\u064e\u064a\u0652\u0643\u064f\u0645\u0652",
+    ("\u0627\u0644\u0633\u064e\u0651\u0644\u064e\u0627\u0645\u064f"
+     " \u0639\u064e\u0644\u064e\u064a\u0652\u0643\u064f\u0645\u0652"),
     "\u0644\u0627 \u0625\u0644\u0647 \ufefb \ufdfa", "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd",
     "\u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd", "\u05e2\u05d1\u05e8\u05d9\u05ea 123 English",
     "\u0641\u0627\u0631\u0633\u06cc: \u06af\u0686\u067e\u0698", "\u0627\u0631\u062f\u0648 \u0632\u0628\u0627\u0646",
@@ -138,7 +143,8 @@ SCRIPTS = [
     "\u0a97\u0ac1\u0a9c\u0ab0\u0abe\u0aa4\u0ac0", "\u0a2a\u0a70\u0a1c\u0a3e\u0a2c\u0a40",
     "\u0dc3\u0dd2\u0d82\u0dc4\u0dbd",
     "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35\u0e0a\u0e32\u0e27\u0e42\u0e25\u0e01",
-    "\u0e20\u0e32\u0e29\u0e32\u0e44\u0e17\u0e22\u0e44\u0e21\u0e48\u0e21\u0e35\u0e40\u0e27\u0e49\u0e19\u0e27\u0e23\u0e23\u0e04",
+    ("\u0e20\u0e32\u0e29\u0e32\u0e44\u0e17\u0e22\u0e44\u0e21\u0e48"
+     "\u0e21\u0e35\u0e40\u0e27\u0e49\u0e19\u0e27\u0e23\u0e23\u0e04"),
     "\u0e25\u0e32\u0e27 \u0e9e\u0eb2\u0eaa\u0eb2\u0ea5\u0eb2\u0ea7",
     "\u1019\u103c\u1014\u103a\u1019\u102c\u1018\u102c\u101e\u102c",
     "\u1797\u17b6\u179f\u17b6\u1781\u17d2\u1798\u17c2\u179a", "\u0f56\u0f7c\u0f51\u0f0b\u0f66\u0f90\u0f51\u0f0b",
@@ -146,6 +152,8 @@ SCRIPTS = [
     "\u0540\u0561\u0575\u0565\u0580\u0565\u0576 \u056c\u0565\u0566\u0578\u0582",
     "\u12a0\u121b\u122d\u129b \u124b\u1295\u124b", "\u13e3\u13b3\u13a9", "\u182e\u1823\u1829\u182d\u1823\u182f",
     "\ua997\ua9ae",
+    # long s, which case folding maps to s
+    "\u017faid \u017fame \u017fay \u017fat",
     # Latin with accents, precomposed and decomposed
     "caf\xe9", "cafe\u0301", "Caf\xe9 CAF\xc9 CAFE\u0301", "na\xefve na\u0131\u0308ve nai\u0308ve",
     "\xc5ngstr\xf6m A\u030angstro\u0308m \u212bngstro\u0308m", "\xe9 \xe8 \xea \xeb",
@@ -311,13 +319,11 @@ def random_lines(seed=20240229, count=70):
 
 def lines():
     """The lines of lines.json, in order, without repeats."""
-    groups = [SHORT, PROSE, CODE, NUMBERS, SPACES, CONTRACTIONS, SCRIPTS, EMOJI, ASTRAL, CONTROLS, SPECIALS, ADDED_FLAGS, LONG, SYMBOLS,
-              random_lines()]
+    groups = [SHORT, PROSE, PARAGRAPHS, CODE, NUMBERS, SPACES, CONTRACTIONS, SCRIPTS, EMOJI, ASTRAL, CONTROLS, SPECIALS,
+              ADDED_FLAGS, LONG, SYMBOLS, random_lines()]
     return list(dict.fromkeys(text for group in groups for text in group))
 
 
 def corpus():
-    """Training text: prose and code often enough for whole-word merges, scripts often enough for merges beyond ASCII."""
-    words = " ".join(PROSE)
-    joined = [" ".join(SCRIPTS[i:i + 4]) for i in range(0, len(SCRIPTS), 4)]
-    return PROSE * 4 + CODE * 2 + SCRIPTS * 2 + EMOJI + NUMBERS + SYMBOLS + CONTRACTIONS + SHORT + joined + [words]
+    """Training text: prose often enough for whole-word merges, scripts often enough for merges beyond ASCII."""
+    return PROSE * 4 + PARAGRAPHS + CODE * 2 + SCRIPTS * 2 + EMOJI + NUMBERS + SYMBOLS + CONTRACTIONS + SHORT

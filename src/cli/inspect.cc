@@ -1,0 +1,69 @@
+// esparse inspect: what a model directory holds, tensor by tensor.
+#include <memory>
+
+#include "base/parallel.h"
+#include "cli/commands.h"
+#include "io/checkpoint.h"
+#include "report/table.h"
+#include "sparse/inventory.h"
+
+namespace esparse {
+namespace {
+
+struct InspectCommand {
+  CommonOptions common;
+  std::string model;
+
+  Status run() const;
+};
+
+std::string shape_text(const std::vector<int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+Json to_json(const Inventory& inventory, int64_t file_bytes) {
+  Json tensors = Json::array();
+  for (const InventoryEntry& entry : inventory.entries)
+    tensors.push_back({{"name", entry.name}, {"shape", entry.shape}, {"format", entry.format}, {"packed", entry.packed},
+                       {"density", entry.density}, {"bytes_dense", entry.bytes_dense}, {"bytes", entry.bytes_now}});
+  int64_t packed_dense = 0, packed_now = 0;
+  for (const InventoryEntry& entry : inventory.entries)
+    if (entry.packed) packed_dense += entry.bytes_dense, packed_now += entry.bytes_now;
+  return {{"tensors", tensors}, {"bytes_dense", inventory.bytes_dense}, {"bytes", inventory.bytes_now},
+          {"packed_bytes_dense", packed_dense}, {"packed_bytes", packed_now}, {"file_bytes", file_bytes},
+          {"elements", inventory.elements}, {"nonzero", inventory.nonzero}};
+}
+
+Status InspectCommand::run() const {
+  set_thread_count(common.threads);
+  ESPARSE_ASSIGN_OR_RETURN(const Checkpoint checkpoint, open_checkpoint(model));
+  auto taken = take_inventory(checkpoint.tensors);
+  if (!taken.ok()) return taken.status().with_context(model);
+  const Inventory& inventory = *taken;
+  if (common.json) return print_out(to_json(inventory, checkpoint.tensors.file_bytes()).dump() + "\n");
+
+  Table table({"tensor", "shape", "format", "density", "sparsity", "bytes dense", "bytes now"});
+  for (const InventoryEntry& entry : inventory.entries)
+    table.add_row({entry.name, shape_text(entry.shape), entry.format, fmt::format("{:.4f}", entry.density),
+                   fmt::format("{:.4f}", 1 - entry.density), format_count(entry.bytes_dense), format_count(entry.bytes_now)});
+  table.add_rule();
+  const double density = inventory.elements == 0 ? 1.0 : static_cast<double>(inventory.nonzero) / static_cast<double>(inventory.elements);
+  const double ratio = inventory.bytes_dense == 0 ? 1.0 : static_cast<double>(inventory.bytes_now) / static_cast<double>(inventory.bytes_dense);
+  table.add_row({"total", fmt::format("{} elements", format_count(inventory.elements)), fmt::format("{:.1f} % of dense", 100 * ratio),
+                 fmt::format("{:.4f}", density), fmt::format("{:.4f}", 1 - density), format_count(inventory.bytes_dense),
+                 format_count(inventory.bytes_now)});
+  return print_out(table.text());
+}
+
+}  // namespace
+
+CommandBody add_inspect_command(CLI::App& app) {
+  auto command = std::make_shared<InspectCommand>();
+  CLI::App* sub = app.add_subcommand("inspect", "Show every tensor: shape, format, density, bytes");
+  sub->add_option("MODEL", command->model, "Model directory (Hugging Face), or a llama2.c .bin file")->required();
+  add_json_option(*sub, command->common, "tensors and totals");
+  add_threads_option(*sub, command->common);
+  sub->footer("Density is the share of non-zero elements; -0.0 counts as zero. Bytes dense is the tensor stored dense in its own type.\n\n"
+              "Example:\n  esparse inspect models/novel-1m");
+  return [command] { return command->run(); };
+}
+
+}  // namespace esparse

@@ -1,0 +1,61 @@
+// esparse: parses the command line, runs one sub-command, turns its Status into an exit status.
+#include <csignal>
+#include <cstdio>
+#include <new>
+#include <vector>
+
+#include "cli/commands.h"
+
+namespace {
+
+constexpr const char* kExamples = R"(Examples:
+  esparse prune models/novel-1m -o /tmp/sparse --pattern 2:4 --calib models/text/calibration.txt
+  esparse eval /tmp/sparse --text models/text/heldout.txt
+  esparse generate /tmp/sparse --prompt "The old house" -n 64
+  esparse inspect /tmp/sparse
+'esparse COMMAND --help' explains a command. ESPARSE_ISA=portable|avx2 forces the instruction set.)";
+
+int fail(const esparse::Status& status) {
+  std::fprintf(stderr, "esparse: %s\n", status.message().c_str());
+  return 1;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("esparse makes large language models sparse, smaller and faster, and shows what that cost.", "esparse");
+  app.set_version_flag("--version", "esparse 0.1.0");
+  app.footer(kExamples);
+  app.require_subcommand(1);
+  app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
+    return "esparse: " + std::string(error.what()) + "\nTry '" + failed->get_name() + " --help'.\n";
+  });
+  std::vector<std::pair<CLI::App*, esparse::CommandBody>> commands;
+  for (auto add : {esparse::add_prune_command, esparse::add_eval_command, esparse::add_generate_command, esparse::add_inspect_command}) {
+    const size_t before = app.get_subcommands({}).size();
+    esparse::CommandBody body = add(app);
+    commands.emplace_back(app.get_subcommands({})[before], std::move(body));
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : 2;
+  }
+  for (auto& [command, body] : commands)
+    if (command->parsed())
+      if (const esparse::Status status = body(); !status.ok()) return fail(status);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then an error of write(), like a full disk
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    return run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    return fail(esparse::Status(esparse::StatusKind::out_of_memory, "not enough memory"));
+  } catch (const std::exception& error) {  // a library threw where none of our code expects it
+    return fail(esparse::internal_error("unexpected: {}", error.what()));
+  }
+}

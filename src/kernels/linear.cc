@@ -1,0 +1,104 @@
+#include "kernels/linear.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/checked.h"
+#include "base/parallel.h"
+#include "kernels/row_kernels.h"
+#include "kernels/sgemm.h"
+
+namespace esparse {
+namespace {
+
+// Up to here reading W dominates and sgemm's packing would not be repaid.
+constexpr int64_t kFewTokens = 6;
+// sgemm packs both operands per tile: 512 x 1024 repeats little of that work and leaves 8 tiles in a 4096 x 4096 weight.
+constexpr int64_t kTokenTile = 512;
+constexpr int64_t kMaxRowTile = 1024;
+constexpr int64_t kMinRowTile = 64;
+
+// Depends on the shape alone, never on the number of threads.
+int64_t row_tile(int64_t out_features) {
+  const int64_t eighth = ceil_div(ceil_div(out_features, 8), kMinRowTile) * kMinRowTile;
+  return std::clamp(eighth, kMinRowTile, kMaxRowTile);
+}
+
+float dot_row(const DenseView& weight, int64_t row, const float* x) {
+  return row_kernels().dot_dense(weight.dtype, weight.data + row * weight.row_bytes(), x, weight.in_features);
+}
+float dot_row(const NmView& weight, int64_t row, const float* x) { return row_kernels().dot_nm(weight, row, x); }
+
+void row_to_f32(const DenseView& weight, int64_t row, float* target) {
+  row_kernels().widen(weight.dtype, weight.data + row * weight.row_bytes(), target, weight.in_features);
+}
+void row_to_f32(const NmView& weight, int64_t row, float* target) { row_kernels().expand_nm(weight, row, target); }
+
+// The rows as f32: the weight itself where it is that already, otherwise widened into `scratch`.
+template <typename View>
+MatrixView<const float> rows_as_f32(const View& weight, int64_t first, int64_t count, std::vector<float>& scratch) {
+  if constexpr (std::is_same_v<View, DenseView>) {
+    const std::byte* rows = weight.data + first * weight.row_bytes();
+    if (weight.dtype == DType::f32 && reinterpret_cast<uintptr_t>(rows) % alignof(float) == 0)
+      return {reinterpret_cast<const float*>(rows), count, weight.in_features};
+  }
+  const int64_t needed = count * weight.in_features;
+  if (static_cast<int64_t>(scratch.size()) < needed) scratch.resize(needed);
+  for (int64_t row = 0; row < count; ++row) row_to_f32(weight, first + row, scratch.data() + row * weight.in_features);
+  return {scratch.data(), count, weight.in_features};
+}
+
+template <typename View>
+void multiply_few(const View& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
+  constexpr int64_t kRowsPerPiece = 64;
+  parallel_for(ceil_div(weight.out_features, kRowsPerPiece), [&](int64_t piece, int) {
+    static thread_local std::vector<float> row_f32;
+    const int64_t first = piece * kRowsPerPiece, last = std::min(first + kRowsPerPiece, weight.out_features);
+    for (int64_t row = first; row < last; ++row) {
+      const float offset = bias.empty() ? 0.0f : bias[row];
+      if (x.rows == 1) {
+        y(0, row) = dot_row(weight, row, x.data) + offset;
+        continue;
+      }
+      const auto weights = rows_as_f32(weight, row, 1, row_f32);
+      for (int64_t token = 0; token < x.rows; ++token)
+        y(token, row) = row_kernels().dot(weights.data, x.row(token).data(), x.cols) + offset;
+    }
+  });
+}
+
+template <typename View>
+void multiply_many(const View& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
+  const int64_t tile = row_tile(weight.out_features);
+  parallel_for(ceil_div(weight.out_features, tile), [&](int64_t piece, int) {
+    static thread_local std::vector<float> panel;
+    const int64_t first = piece * tile, count = std::min(tile, weight.out_features - first);
+    const auto rows = rows_as_f32(weight, first, count, panel);
+    for (int64_t token = 0; token < x.rows; token += kTokenTile) {
+      const int64_t tokens = std::min(kTokenTile, x.rows - token);
+      const auto target = y.rows_from(token, tokens).cols_from(first, count);
+      sgemm_transposed(1.0f, x.rows_from(token, tokens), rows, target);
+      if (bias.empty()) continue;
+      for (int64_t t = 0; t < tokens; ++t)
+        for (int64_t row = 0; row < count; ++row) target(t, row) += bias[first + row];
+    }
+  });
+}
+
+}  // namespace
+
+void linear(const WeightView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
+  ESPARSE_CHECK(x.cols == weight_in_features(weight) && y.cols == weight_out_features(weight) && x.rows == y.rows);
+  ESPARSE_CHECK(bias.empty() || static_cast<int64_t>(bias.size()) == y.cols);
+  std::visit(
+      [&](const auto& view) {
+        if (x.rows <= kFewTokens) {
+          multiply_few(view, x, bias, y);
+        } else {
+          multiply_many(view, x, bias, y);
+        }
+      },
+      weight);
+}
+
+}  // namespace esparse

@@ -1,0 +1,8 @@
+// Stands in for the x86 kernels on other processors.
+#include "kernels/row_kernels.h"
+
+namespace esparse {
+
+const RowKernels* avx2_row_kernels() { return nullptr; }
+
+}  // namespace esparse

@@ -1,0 +1,185 @@
+// Row kernels for AVX2 + FMA + F16C.
+// Cost: dot_dense reads 2 bytes per weight (16-bit types) and dot_nm 9/8 bytes at 2:4, so on matrices beyond the cache
+// both are bound by memory; the expansion of 8 columns is one load, one permutation and one mask.
+// Tails: counts of any size; the last, incomplete vector goes through a small buffer, nothing beyond the row's
+// values is read.
+#include <immintrin.h>
+
+#include <array>
+#include <cstring>
+
+#include "kernels/row_kernels.h"
+
+namespace esparse {
+
+extern const RowKernels kAvx2RowKernels;
+
+namespace {
+
+constexpr int64_t kLanes = 8;  // f32 per register
+
+float horizontal_sum(__m256 v) {
+  const __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  const __m128 pair = _mm_add_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
+}
+
+// Eight stored elements as f32.
+struct LoadF32 {
+  static constexpr int64_t kBytes = 4;
+  static __m256 load(const std::byte* p) { return _mm256_loadu_ps(reinterpret_cast<const float*>(p)); }
+};
+struct LoadF16 {
+  static constexpr int64_t kBytes = 2;
+  static __m256 load(const std::byte* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+};
+struct LoadBf16 {
+  static constexpr int64_t kBytes = 2;
+  static __m256 load(const std::byte* p) {
+    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+  }
+};
+
+// The first `count` < 8 elements, zeros behind them.
+template <typename Load>
+__m256 load_partial(const std::byte* p, int64_t count) {
+  alignas(32) std::byte buffer[kLanes * 4] = {};
+  std::memcpy(buffer, p, static_cast<size_t>(count * Load::kBytes));
+  return Load::load(buffer);
+}
+
+template <typename Load>
+void widen_typed(const std::byte* source, float* target, int64_t count) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) _mm256_storeu_ps(target + i, Load::load(source + i * Load::kBytes));
+  if (i == count) return;
+  alignas(32) float buffer[kLanes];
+  _mm256_store_ps(buffer, load_partial<Load>(source + i * Load::kBytes, count - i));
+  std::memcpy(target + i, buffer, static_cast<size_t>(count - i) * sizeof(float));
+}
+
+template <typename Load>
+float dot_typed(const std::byte* weight, const float* x, int64_t count) {
+  // Four accumulators: two FMA ports x four cycles of latency would take eight, but the loads bound the loop first.
+  __m256 sum[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= count; i += 4 * kLanes)
+    for (int64_t part = 0; part < 4; ++part) {
+      const int64_t at = i + part * kLanes;
+      sum[part] = _mm256_fmadd_ps(Load::load(weight + at * Load::kBytes), _mm256_loadu_ps(x + at), sum[part]);
+    }
+  for (; i + kLanes <= count; i += kLanes)
+    sum[0] = _mm256_fmadd_ps(Load::load(weight + i * Load::kBytes), _mm256_loadu_ps(x + i), sum[0]);
+  if (i < count)
+    sum[1] = _mm256_fmadd_ps(load_partial<Load>(weight + i * Load::kBytes, count - i),
+                             load_partial<LoadF32>(reinterpret_cast<const std::byte*>(x + i), count - i), sum[1]);
+  return horizontal_sum(_mm256_add_ps(_mm256_add_ps(sum[0], sum[1]), _mm256_add_ps(sum[2], sum[3])));
+}
+
+// kExpand[m][c] = the slot of column c among the set bits of m (0 where the bit is clear, masked away later).
+constexpr std::array<std::array<int32_t, 8>, 256> make_expand_table() {
+  std::array<std::array<int32_t, 8>, 256> table{};
+  for (size_t mask = 0; mask < 256; ++mask) {
+    int32_t slot = 0;
+    for (size_t column = 0; column < 8; ++column)
+      if (mask >> column & 1) table[mask][column] = slot++;
+  }
+  return table;
+}
+alignas(32) constexpr auto kExpand = make_expand_table();
+
+__m256 expand8(__m256 values, unsigned mask) {
+  const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+  const __m256i index = _mm256_load_si256(reinterpret_cast<const __m256i*>(kExpand[mask].data()));
+  const __m256i kept = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(static_cast<int>(mask)), bit), bit);
+  return _mm256_and_ps(_mm256_permutevar8x32_ps(values, index), _mm256_castsi256_ps(kept));
+}
+
+// Calls visit(column, eight weights) for every eight columns of a row; the last call may cover pad columns (zeros).
+template <typename Load, typename Visit>
+void visit_row(const NmView& packed, int64_t row, Visit visit) {
+  const int64_t kept_per_row = packed.kept_per_row();
+  const std::byte* values = packed.values + row * kept_per_row * Load::kBytes;
+  const uint8_t* bitmask = packed.bitmask + row * packed.bitmask_row_bytes();
+  const int64_t chunks = packed.bitmask_row_bytes();
+  int64_t slot = 0;
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const unsigned mask = bitmask[chunk];
+    const std::byte* at = values + slot * Load::kBytes;
+    const __m256 stored = slot + kLanes <= kept_per_row ? Load::load(at) : load_partial<Load>(at, kept_per_row - slot);
+    visit(chunk * kLanes, expand8(stored, mask));
+    slot += __builtin_popcount(mask);
+  }
+}
+
+template <typename Load>
+void expand_nm_typed(const NmView& packed, int64_t row, float* target) {
+  const int64_t columns = packed.in_features;
+  visit_row<Load>(packed, row, [&](int64_t column, __m256 weights) {
+    if (column + kLanes <= columns) {
+      _mm256_storeu_ps(target + column, weights);
+      return;
+    }
+    alignas(32) float buffer[kLanes];
+    _mm256_store_ps(buffer, weights);
+    std::memcpy(target + column, buffer, static_cast<size_t>(columns - column) * sizeof(float));
+  });
+}
+
+template <typename Load>
+float dot_nm_typed(const NmView& packed, int64_t row, const float* x) {
+  const int64_t columns = packed.in_features;
+  __m256 even = _mm256_setzero_ps(), odd = _mm256_setzero_ps();
+  visit_row<Load>(packed, row, [&](int64_t column, __m256 weights) {
+    const __m256 inputs = column + kLanes <= columns
+                              ? _mm256_loadu_ps(x + column)
+                              : load_partial<LoadF32>(reinterpret_cast<const std::byte*>(x + column), columns - column);
+    const __m256 next = _mm256_fmadd_ps(weights, inputs, even);  // the two sums take turns to hide the FMA latency
+    even = odd;
+    odd = next;
+  });
+  return horizontal_sum(_mm256_add_ps(even, odd));
+}
+
+void widen(DType dtype, const std::byte* source, float* target, int64_t count) {
+  if (dtype == DType::bf16) return widen_typed<LoadBf16>(source, target, count);
+  if (dtype == DType::f16) return widen_typed<LoadF16>(source, target, count);
+  widen_typed<LoadF32>(source, target, count);
+}
+
+float dot_dense(DType dtype, const std::byte* weight, const float* x, int64_t count) {
+  if (dtype == DType::bf16) return dot_typed<LoadBf16>(weight, x, count);
+  if (dtype == DType::f16) return dot_typed<LoadF16>(weight, x, count);
+  return dot_typed<LoadF32>(weight, x, count);
+}
+
+float dot(const float* a, const float* b, int64_t count) {
+  return dot_typed<LoadF32>(reinterpret_cast<const std::byte*>(a), b, count);
+}
+
+void expand_nm(const NmView& packed, int64_t row, float* target) {
+  if (packed.dtype == DType::bf16) return expand_nm_typed<LoadBf16>(packed, row, target);
+  if (packed.dtype == DType::f16) return expand_nm_typed<LoadF16>(packed, row, target);
+  expand_nm_typed<LoadF32>(packed, row, target);
+}
+
+float dot_nm(const NmView& packed, int64_t row, const float* x) {
+  if (packed.dtype == DType::bf16) return dot_nm_typed<LoadBf16>(packed, row, x);
+  if (packed.dtype == DType::f16) return dot_nm_typed<LoadF16>(packed, row, x);
+  return dot_nm_typed<LoadF32>(packed, row, x);
+}
+
+void add_scaled(float scale, const float* source, float* target, int64_t count) {
+  const __m256 factor = _mm256_set1_ps(scale);
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    _mm256_storeu_ps(target + i, _mm256_fmadd_ps(factor, _mm256_loadu_ps(source + i), _mm256_loadu_ps(target + i)));
+  for (; i < count; ++i) target[i] = __builtin_fmaf(scale, source[i], target[i]);
+}
+
+}  // namespace
+
+const RowKernels kAvx2RowKernels = {"avx2", widen, dot, dot_dense, expand_nm, dot_nm, add_scaled};
+
+}  // namespace esparse

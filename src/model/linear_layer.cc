@@ -1,0 +1,138 @@
+#include "model/linear_layer.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "base/checked.h"
+#include "base/parallel.h"
+#include "kernels/linear.h"
+#include "sparse/nm_storage.h"
+
+namespace esparse {
+namespace {
+
+// An exponent of all ones is NaN or infinity in each of the three types.
+template <typename Word>
+bool any_non_finite(const std::byte* data, int64_t count, Word exponent_mask) {
+  bool any = false;
+  for (int64_t i = 0; i < count; ++i) {
+    Word word;
+    std::memcpy(&word, data + i * static_cast<int64_t>(sizeof(Word)), sizeof(Word));
+    any |= (word & exponent_mask) == exponent_mask;
+  }
+  return any;
+}
+
+bool any_non_finite(DType dtype, const std::byte* data, int64_t count) {
+  if (dtype == DType::f32) return any_non_finite<uint32_t>(data, count, 0x7f800000);
+  return any_non_finite<uint16_t>(data, count, dtype == DType::bf16 ? uint16_t{0x7f80} : uint16_t{0x7c00});
+}
+
+}  // namespace
+
+int64_t find_non_finite(DType dtype, const std::byte* data, int64_t count) {
+  constexpr int64_t kPiece = 1 << 16;
+  const int64_t bytes = dtype_bytes(dtype);
+  std::atomic<int64_t> first_bad_piece{INT64_MAX};
+  parallel_for(ceil_div(count, kPiece), [&](int64_t piece, int) {
+    const int64_t begin = piece * kPiece;
+    if (!any_non_finite(dtype, data + begin * bytes, std::min(kPiece, count - begin))) return;
+    int64_t seen = first_bad_piece;
+    while (piece < seen && !first_bad_piece.compare_exchange_weak(seen, piece)) {
+    }
+  });
+  if (first_bad_piece == INT64_MAX) return -1;
+  for (int64_t i = first_bad_piece * kPiece;; ++i)
+    if (any_non_finite(dtype, data + i * bytes, 1)) return i;
+}
+
+Result<std::vector<float>> load_f32(const TensorStore& store, const std::string& name, const std::vector<int64_t>& shape) {
+  ESPARSE_ASSIGN_OR_RETURN(const TensorInfo tensor, store.get(name, shape));
+  if (!is_weight_dtype(tensor.dtype))
+    return unsupported("tensor {}: expected F32, F16 or BF16, got {}", name, dtype_name(tensor.dtype));
+  if (const int64_t bad = find_non_finite(tensor.dtype, tensor.data.data(), tensor.element_count()); bad >= 0)
+    return numeric_error("tensor {}: element {} is NaN or infinite", name, bad);
+  std::vector<float> values(static_cast<size_t>(tensor.element_count()));
+  convert_to_f32(tensor.dtype, tensor.data.data(), values);
+  return values;
+}
+
+Result<LinearLayer> LinearLayer::load(const TensorStore& store, const std::string& name, int64_t out_features,
+                                      int64_t in_features, bool has_bias) {
+  LinearLayer layer;
+  layer.name_ = name;
+  if (has_nm(store, name)) {
+    ESPARSE_ASSIGN_OR_RETURN(layer.weight_, load_nm(store, name, out_features, in_features));
+  } else {
+    ESPARSE_ASSIGN_OR_RETURN(const TensorInfo tensor, store.get(name + ".weight", {out_features, in_features}));
+    if (!is_weight_dtype(tensor.dtype))
+      return unsupported("tensor {}: expected F32, F16 or BF16, got {}", tensor.name, dtype_name(tensor.dtype));
+    layer.weight_ = DenseView{tensor.dtype, out_features, in_features, tensor.data.data()};
+  }
+  if (has_bias) {
+    ESPARSE_ASSIGN_OR_RETURN(layer.bias_, load_f32(store, name + ".bias", {out_features}));
+  }
+  ESPARSE_RETURN_IF_ERROR(layer.check_finite());
+  return layer;
+}
+
+DType LinearLayer::dtype() const {
+  return std::visit([](const auto& view) { return view.dtype; }, weight_);
+}
+
+int64_t LinearLayer::weight_bytes() const {
+  if (const auto* packed = std::get_if<NmView>(&weight_)) return packed->values_bytes() + packed->bitmask_bytes();
+  return out_features() * in_features() * dtype_bytes(dtype());
+}
+
+void LinearLayer::apply(MatrixView<const float> x, MatrixView<float> y) const { linear(weight_, x, bias_, y); }
+
+Matrix<float> LinearLayer::weight_as_f32() const {
+  Matrix<float> result(out_features(), in_features());
+  if (const auto* packed = std::get_if<NmView>(&weight_)) {
+    unpack_nm_rows_f32(*packed, 0, out_features(), result.view());
+  } else {
+    convert_to_f32(dtype(), std::get<DenseView>(weight_).data, result.values());
+  }
+  return result;
+}
+
+void LinearLayer::set_dense(std::vector<std::byte> bytes) {
+  ESPARSE_CHECK(static_cast<int64_t>(bytes.size()) == out_features() * in_features() * dtype_bytes(dtype()));
+  const DenseView view{dtype(), out_features(), in_features(), nullptr};
+  owned_dense_ = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+  owned_packed_.reset();
+  weight_ = DenseView{view.dtype, view.out_features, view.in_features, owned_dense_->data()};
+}
+
+void LinearLayer::set_packed(NmMatrix packed) {
+  ESPARSE_CHECK(packed.out_features == out_features() && packed.in_features == in_features());
+  owned_packed_ = std::make_shared<const NmMatrix>(std::move(packed));
+  owned_dense_.reset();
+  weight_ = owned_packed_->view();
+}
+
+void LinearLayer::permute_rows(std::span<const int32_t> order) {
+  ESPARSE_CHECK(!is_packed() && static_cast<int64_t>(order.size()) == out_features());
+  const DenseView& from = std::get<DenseView>(weight_);
+  std::vector<std::byte> rows(static_cast<size_t>(out_features() * from.row_bytes()));
+  for (int64_t k = 0; k < out_features(); ++k)
+    std::memcpy(rows.data() + k * from.row_bytes(), from.data + order[k] * from.row_bytes(), from.row_bytes());
+  set_dense(std::move(rows));
+  if (bias_.empty()) return;
+  std::vector<float> bias(bias_.size());
+  for (size_t k = 0; k < bias.size(); ++k) bias[k] = bias_[order[k]];
+  bias_ = std::move(bias);
+}
+
+Status LinearLayer::check_finite() const {
+  if (is_packed()) return {};
+  const DenseView& dense = std::get<DenseView>(weight_);
+  const int64_t bad = find_non_finite(dense.dtype, dense.data, out_features() * in_features());
+  if (bad < 0) return {};
+  return numeric_error("tensor {}.weight: row {}, column {} is NaN or infinite", name_, bad / in_features(),
+                       bad % in_features());
+}
+
+}  // namespace esparse

@@ -1,0 +1,63 @@
+// One linear of the model: its weight in whatever form it has now, and its bias.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/matrix.h"
+#include "base/status.h"
+#include "io/tensor_store.h"
+#include "kernels/weight.h"
+#include "sparse/nm_matrix.h"
+
+namespace esparse {
+
+// y = W x + b, W [out_features, in_features]. A view into the checkpoint until the weight is replaced; copies share it.
+class LinearLayer {
+ public:
+  LinearLayer() = default;
+
+  // Reads `<name>.weight` (dense) or `<name>.weight.nm_*` (packed), and `<name>.bias` when `has_bias`.
+  // Errors name the tensor; a weight that is not f32, f16 or bf16 is refused.
+  static Result<LinearLayer> load(const TensorStore& store, const std::string& name, int64_t out_features,
+                                  int64_t in_features, bool has_bias);
+
+  const std::string& name() const { return name_; }
+  int64_t out_features() const { return weight_out_features(weight_); }
+  int64_t in_features() const { return weight_in_features(weight_); }
+  const WeightView& weight() const { return weight_; }
+  std::span<const float> bias() const { return bias_; }
+  bool is_packed() const { return std::holds_alternative<NmView>(weight_); }
+  DType dtype() const;
+  int64_t weight_bytes() const;  // as it stands now: dense, or values and bitmask
+
+  // x [tokens, in_features], y [tokens, out_features].
+  void apply(MatrixView<const float> x, MatrixView<float> y) const;
+
+  Matrix<float> weight_as_f32() const;
+  // Replaces the weight; `bytes` is row-major [out_features, in_features] of the present dtype.
+  void set_dense(std::vector<std::byte> bytes);
+  void set_packed(NmMatrix packed);
+  // New row k is old row order[k], of a dense weight and of the bias.
+  void permute_rows(std::span<const int32_t> order);
+
+  // The first NaN or infinity of weight or bias as a Status that names tensor and place. Packed weights were checked on loading.
+  Status check_finite() const;
+
+ private:
+  std::string name_;
+  WeightView weight_;
+  std::vector<float> bias_;
+  std::shared_ptr<const std::vector<std::byte>> owned_dense_;
+  std::shared_ptr<const NmMatrix> owned_packed_;
+};
+
+// Reads a whole f32, f16 or bf16 tensor of exactly this shape as f32; refuses NaN and infinity.
+Result<std::vector<float>> load_f32(const TensorStore& store, const std::string& name, const std::vector<int64_t>& shape);
+
+// The first element that is NaN or infinite among `count` of dtype f32, f16 or bf16, or -1.
+int64_t find_non_finite(DType dtype, const std::byte* data, int64_t count);
+
+}  // namespace esparse

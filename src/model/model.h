@@ -1,0 +1,64 @@
+// A loaded model: config -> layers -> forward pass.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/matrix.h"
+#include "base/status.h"
+#include "io/checkpoint.h"
+#include "model/config.h"
+#include "model/decoder_block.h"
+#include "model/kv_cache.h"
+
+namespace esparse {
+
+// The forward pass reads the model only, so several caches may be driven at once; changing blocks() meanwhile may not.
+class Model {
+ public:
+  // Every tensor's presence, shape and finiteness is checked; weights stay mapped. Errors name file, key or tensor.
+  static Result<std::unique_ptr<Model>> load(Checkpoint checkpoint);
+  virtual ~Model() = default;
+
+  const ModelConfig& config() const { return config_; }
+  const Checkpoint& checkpoint() const { return checkpoint_; }
+  std::vector<DecoderBlock>& blocks() { return blocks_; }
+  const std::vector<DecoderBlock>& blocks() const { return blocks_; }
+  KvCache make_cache(int64_t capacity_tokens) const { return {config_.num_layers, capacity_tokens, config_.kv_features()}; }
+
+  // hidden [tokens, hidden_size] = embeddings of tokens at positions first_position ...; ids must be in the vocabulary.
+  virtual void embed(std::span<const int32_t> tokens, int64_t first_position, MatrixView<float> hidden) const = 0;
+
+  // Runs block `layer` in place over hidden [tokens, hidden_size]; keys and values are written to rows
+  // [first_position, first_position + tokens) of the cache, which holds all tokens before. observer may be null.
+  virtual void forward_block(int64_t layer, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
+                             InputObserver* observer) const = 0;
+
+  // logits [tokens, vocab_size] = head(final norm(hidden)).
+  virtual void logits(MatrixView<const float> hidden, MatrixView<float> logits) const = 0;
+
+  // All blocks over new tokens behind those in the cache; returns the hidden states [tokens, hidden_size] for logits().
+  // Errors: an id outside the vocabulary, no room in the cache, a position the model does not have.
+  Result<Matrix<float>> forward(std::span<const int32_t> tokens, KvCache& cache) const;
+
+ protected:
+  Model(Checkpoint checkpoint, ModelConfig config) : checkpoint_(std::move(checkpoint)), config_(std::move(config)) {}
+
+  Checkpoint checkpoint_;  // owns the mapped weights
+  ModelConfig config_;
+  std::vector<DecoderBlock> blocks_;
+};
+
+// The optional channel order `<name>` I32 [channels] of the checkpoint, checked to be a permutation; empty when absent.
+Result<std::vector<int32_t>> load_channel_order(const TensorStore& store, const std::string& name, int64_t channels);
+
+// Row `id` of an embedding table [vocab, width] as f32.
+void embedding_row(const LinearLayer& table, int64_t id, std::span<float> target);
+
+// One constructor per family (llama.cc, opt.cc).
+Result<std::unique_ptr<Model>> load_llama(Checkpoint checkpoint, ModelConfig config);
+Result<std::unique_ptr<Model>> load_opt(Checkpoint checkpoint, ModelConfig config);
+
+}  // namespace esparse

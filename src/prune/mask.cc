@@ -1,0 +1,36 @@
+#include "prune/mask.h"
+
+#include <algorithm>
+
+#include "base/checked.h"
+#include "base/parallel.h"
+
+namespace esparse {
+namespace {
+
+// A score is kept when fewer than N of its group stand before it. Counting instead of sorting has no branches.
+void mask_group(const float* scores, int kept, int group, uint8_t* mask) {
+  for (int column = 0; column < group; ++column) {
+    int before = 0;
+    for (int other = 0; other < column; ++other) before += scores[other] >= scores[column];
+    for (int other = column + 1; other < group; ++other) before += scores[other] > scores[column];
+    mask[column] = before < kept;
+  }
+}
+
+}  // namespace
+
+void nm_mask(MatrixView<const float> saliency, NmPattern pattern, MatrixView<uint8_t> mask) {
+  ESPARSE_CHECK(pattern.valid() && saliency.cols % pattern.group == 0);
+  ESPARSE_CHECK(saliency.rows == mask.rows && saliency.cols == mask.cols);
+  constexpr int64_t kChunkRows = 64;
+  parallel_for(ceil_div(saliency.rows, kChunkRows), [&](int64_t chunk, int) {
+    const int64_t end = std::min(saliency.rows, (chunk + 1) * kChunkRows);
+    for (int64_t row = chunk * kChunkRows; row < end; ++row) {
+      for (int64_t first = 0; first < saliency.cols; first += pattern.group)
+        mask_group(&saliency(row, first), pattern.kept, pattern.group, &mask(row, first));
+    }
+  });
+}
+
+}  // namespace esparse

@@ -1,0 +1,105 @@
+#include "runtime/generate.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace esparse {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+bool is_eos(const Session& session, int32_t id) {
+  const auto& ids = session.model->config().eos_ids;
+  return std::find(ids.begin(), ids.end(), id) != ids.end() || session.tokenizer->eos_id() == id;
+}
+
+// Turns ids into text as they come: what decode() adds behind the text already shown.
+class TextStream {
+ public:
+  TextStream(const Tokenizer& tokenizer, std::vector<int32_t> prompt_ids) : tokenizer_(tokenizer), ids_(std::move(prompt_ids)) {}
+
+  Status start() {
+    ESPARSE_ASSIGN_OR_RETURN(const std::string shown, tokenizer_.decode(ids_));
+    shown_bytes_ = start_bytes_ = shown.size();
+    return {};
+  }
+  Result<std::string> push(int32_t id, bool last) {
+    ids_.push_back(id);
+    ESPARSE_ASSIGN_OR_RETURN(text_, tokenizer_.decode(ids_));
+    const size_t end = last ? text_.size() : complete_utf8_prefix(text_);
+    if (end <= shown_bytes_) return std::string();
+    std::string piece = text_.substr(shown_bytes_, end - shown_bytes_);
+    shown_bytes_ = end;
+    return piece;
+  }
+  std::string text() const { return text_.size() > start_bytes_ ? text_.substr(start_bytes_) : std::string(); }
+
+ private:
+  const Tokenizer& tokenizer_;
+  std::vector<int32_t> ids_;
+  std::string text_;
+  size_t start_bytes_ = 0, shown_bytes_ = 0;
+};
+
+}  // namespace
+
+size_t complete_utf8_prefix(std::string_view text) {
+  size_t start = text.size();
+  while (start > 0 && text.size() - start < 4) {
+    --start;
+    const auto byte = static_cast<unsigned char>(text[start]);
+    if ((byte & 0xc0) == 0x80) continue;  // a continuation byte: its lead stands further left
+    const size_t length = byte < 0x80 ? 1 : byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+    return start + length > text.size() ? start : text.size();
+  }
+  return text.size();
+}
+
+Result<Generation> generate(const Session& session, std::string_view prompt, const GenerateOptions& options,
+                            const std::function<void(std::string_view)>& on_text) {
+  ESPARSE_RETURN_IF_ERROR(options.sampling.validate());
+  if (options.max_new_tokens < 1) return invalid_argument("-n: expected at least 1 token, got {}", options.max_new_tokens);
+  const Model& model = *session.model;
+  Generation result;
+  ESPARSE_ASSIGN_OR_RETURN(result.prompt_ids, session.tokenizer->encode(prompt, true));
+  const auto prompt_tokens = static_cast<int64_t>(result.prompt_ids.size());
+  if (prompt_tokens == 0) return invalid_argument("--prompt: the tokenizer gives no token for it and adds no BOS");
+  const int64_t room = model.config().max_positions - prompt_tokens;
+  if (room < 0)
+    return invalid_argument("--prompt: {} tokens, the model has {} positions (max_position_embeddings)", prompt_tokens,
+                            model.config().max_positions);
+  const int64_t budget = std::min(options.max_new_tokens, room + 1);  // the last token needs no position of its own
+
+  KvCache cache = model.make_cache(std::min(model.config().max_positions, prompt_tokens + budget));
+  Sampler sampler(options.sampling);
+  TextStream stream(*session.tokenizer, result.prompt_ids);
+  ESPARSE_RETURN_IF_ERROR(stream.start());
+  Matrix<float> logits(1, model.config().vocab_size);
+
+  auto start = Clock::now();
+  std::vector<int32_t> input = result.prompt_ids;
+  while (true) {
+    ESPARSE_ASSIGN_OR_RETURN(const Matrix<float> hidden, model.forward(input, cache));
+    model.logits(hidden.view().rows_from(hidden.rows() - 1, 1), logits.view());
+    const int32_t id = sampler.next(logits.row(0));
+    if (result.prefill_seconds == 0) {
+      result.prefill_seconds = seconds_since(start);
+      start = Clock::now();
+    } else {
+      ++result.decode_steps;
+    }
+    if (options.stop_at_eos && is_eos(session, id)) break;
+    result.new_ids.push_back(id);
+    const bool last = static_cast<int64_t>(result.new_ids.size()) == budget;
+    ESPARSE_ASSIGN_OR_RETURN(const std::string piece, stream.push(id, last));
+    if (!piece.empty()) on_text(piece);
+    if (last) break;
+    input = {id};
+  }
+  result.decode_seconds = seconds_since(start);
+  result.text = stream.text();
+  return result;
+}
+
+}  // namespace esparse

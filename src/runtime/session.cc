@@ -1,0 +1,23 @@
+#include "runtime/session.h"
+
+namespace esparse {
+
+Result<Session> open_session(const std::filesystem::path& model_path, const std::filesystem::path& tokenizer_path) {
+  Session session;
+  ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(model_path));
+  const std::filesystem::path directory = checkpoint.directory;
+  ESPARSE_ASSIGN_OR_RETURN(session.model, Model::load(std::move(checkpoint)));
+  const std::filesystem::path where = tokenizer_path.empty() ? directory : tokenizer_path;
+  if (std::filesystem::is_regular_file(where)) {
+    ESPARSE_ASSIGN_OR_RETURN(session.tokenizer, load_tokenizer_file(where));
+  } else {
+    ESPARSE_ASSIGN_OR_RETURN(session.tokenizer, load_tokenizer(where));
+  }
+  const int64_t ids = session.tokenizer->vocab_size(), rows = session.model->config().vocab_size;
+  if (ids > rows)
+    return invalid_argument("{}: the tokenizer does not match the model: it has {} ids, the model's vocab_size is {}",
+                            where.string(), ids, rows);
+  return session;
+}
+
+}  // namespace esparse

@@ -1,0 +1,90 @@
+#include "sparse/inventory.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "sparse/nm_storage.h"
+
+namespace esparse {
+namespace {
+
+constexpr std::string_view kValuesSuffix = ".weight.nm_values";
+
+template <typename Word>
+int64_t count_nonzero_words(std::span<const std::byte> bytes, Word value_bits) {
+  int64_t count = 0;
+  for (size_t at = 0; at < bytes.size(); at += sizeof(Word)) {
+    Word word;
+    std::memcpy(&word, bytes.data() + at, sizeof(Word));
+    count += (word & value_bits) != 0;
+  }
+  return count;
+}
+
+// -0.0 counts as zero, so the sign bit of floating-point types is left out.
+int64_t count_nonzero(DType dtype, std::span<const std::byte> bytes) {
+  const bool is_float = is_weight_dtype(dtype) || dtype == DType::f64;
+  switch (dtype_bytes(dtype)) {
+    case 1:
+      return count_nonzero_words<uint8_t>(bytes, 0xff);
+    case 2:
+      return count_nonzero_words<uint16_t>(bytes, is_float ? 0x7fff : 0xffff);
+    case 4:
+      return count_nonzero_words<uint32_t>(bytes, is_float ? 0x7fffffff : 0xffffffff);
+    default:
+      return count_nonzero_words<uint64_t>(bytes, is_float ? ~uint64_t{0} >> 1 : ~uint64_t{0});
+  }
+}
+
+void add_entry(Inventory& inventory, InventoryEntry entry, int64_t elements, int64_t nonzero) {
+  entry.density = elements == 0 ? 1.0 : static_cast<double>(nonzero) / static_cast<double>(elements);
+  inventory.bytes_dense += entry.bytes_dense;
+  inventory.bytes_now += entry.bytes_now;
+  inventory.elements += elements;
+  inventory.nonzero += nonzero;
+  inventory.entries.push_back(std::move(entry));
+}
+
+// The shape record says what the file claims; load_nm() then checks everything else against it.
+Result<NmView> load_claimed(const TensorStore& store, const std::string& prefix) {
+  ESPARSE_ASSIGN_OR_RETURN(const TensorInfo record, store.get(prefix + ".weight.nm_shape", {5}));
+  if (record.dtype != DType::i32)
+    return corruption("tensor {}: expected I32, got {}", record.name, dtype_name(record.dtype));
+  int32_t claimed[5];
+  std::memcpy(claimed, record.data.data(), sizeof(claimed));
+  return load_nm(store, prefix, claimed[3], claimed[4]);
+}
+
+}  // namespace
+
+Result<Inventory> take_inventory(const TensorStore& store) {
+  Inventory inventory;
+  for (const auto& [name, tensor] : store.tensors()) {
+    if (name.ends_with(".weight.nm_bitmask") || name.ends_with(".weight.nm_shape")) continue;
+    if (name.ends_with(kValuesSuffix)) {
+      const std::string prefix = name.substr(0, name.size() - kValuesSuffix.size());
+      ESPARSE_ASSIGN_OR_RETURN(const NmView packed, load_claimed(store, prefix));
+      const int64_t elements = packed.out_features * packed.in_features;
+      add_entry(inventory,
+                {.name = prefix + ".weight",
+                 .shape = {packed.out_features, packed.in_features},
+                 .format = packed.pattern.text() + " " + std::string(dtype_name(packed.dtype)),
+                 .bytes_dense = elements * dtype_bytes(packed.dtype),
+                 .bytes_now = packed.values_bytes() + packed.bitmask_bytes(),
+                 .packed = true},
+                elements, count_nonzero(packed.dtype, tensor.data));
+      continue;
+    }
+    const auto bytes = static_cast<int64_t>(tensor.data.size());
+    add_entry(inventory,
+              {.name = name,
+               .shape = tensor.shape,
+               .format = std::string(dtype_name(tensor.dtype)),
+               .bytes_dense = bytes,
+               .bytes_now = bytes},
+              tensor.element_count(), count_nonzero(tensor.dtype, tensor.data));
+  }
+  return inventory;
+}
+
+}  // namespace esparse

@@ -1,0 +1,255 @@
+#include "sparse/nm_matrix.h"
+
+#include <array>
+#include <bit>
+#include <limits>
+#include <string_view>
+
+#include "sparse/nm_words.h"
+
+namespace esparse {
+namespace {
+
+// What both a caller's matrix and a file's claim must fulfil before a size is computed from it.
+Status check_shape(NmPattern pattern, DType dtype, int64_t out_features, int64_t in_features) {
+  constexpr int64_t kMaxFeatures = std::numeric_limits<int32_t>::max();  // stored as I32
+  if (!pattern.valid()) {
+    return invalid_argument("pattern {}: expected 1 <= N < M <= {}", pattern.text(), NmPattern::kMaxGroup);
+  }
+  if (!is_weight_dtype(dtype)) return unsupported("values: expected F32, F16 or BF16, got {}", dtype_name(dtype));
+  if (out_features < 0 || in_features < 0 || out_features > kMaxFeatures || in_features > kMaxFeatures) {
+    return invalid_argument("shape [{}, {}]: expected dimensions from 0 to {}", out_features, in_features,
+                            kMaxFeatures);
+  }
+  if (in_features % pattern.group != 0) {
+    return invalid_argument("in_features {}: expected a multiple of {} for pattern {}", in_features, pattern.group,
+                            pattern.text());
+  }
+  return {};
+}
+
+Status check_bytes(std::string_view what, size_t got, int64_t out_features, int64_t row_bytes) {
+  const auto expected = checked_mul(out_features, row_bytes);
+  if (expected && static_cast<uint64_t>(*expected) == got) return {};
+  return corruption("{}: expected {} rows of {} bytes, got {} bytes", what, out_features, row_bytes, got);
+}
+
+// The bits of the words that are not zero. Refuses a word that is not finite.
+template <typename Word>
+Result<uint32_t> nonzero_bits(const std::byte* words, int64_t row, int64_t first, int count) {
+  uint32_t bits = 0;
+  bool finite = true;
+  for (int k = 0; k < count; ++k) {
+    const auto word = Word::load(words, first + k);
+    finite &= Word::is_finite(word);
+    bits |= static_cast<uint32_t>(!Word::is_zero(word)) << k;
+  }
+  if (finite) return bits;
+  return numeric_error("row {}, group {} (columns {}..{}): expected finite values, got NaN or infinity", row,
+                       first / count, first, first + count - 1);
+}
+
+template <typename Word>
+Status pack_row(const std::byte* weight, int64_t row, NmMatrix& packed) {
+  const auto [kept, group] = packed.pattern;
+  const NmView view = packed.view();
+  const std::byte* source = weight + row * packed.in_features * dtype_bytes(packed.dtype);
+  BitWriter bitmask(packed.bitmask.data() + row * view.bitmask_row_bytes());
+  int64_t slot = row * view.kept_per_row();
+  for (int64_t first = 0; first < packed.in_features; first += group) {
+    ESPARSE_ASSIGN_OR_RETURN(uint32_t bits, nonzero_bits<Word>(source, row, first, group));
+    int count = std::popcount(bits);
+    if (count > kept) {
+      return invalid_argument("row {}, group {} (columns {}..{}): expected at most {} non-zeros for pattern {}, got {}",
+                              row, first / group, first, first + group - 1, kept, packed.pattern.text(), count);
+    }
+    for (; count < kept; ++count) bits |= bits + 1;  // sets the lowest clear bit
+    bitmask.append(bits, group);
+    for (; bits != 0; bits &= bits - 1) {
+      const auto word = Word::load(source, first + std::countr_zero(bits));
+      Word::store(packed.values.data(), slot++, Word::is_zero(word) ? typename Word::word{0} : word);
+    }
+  }
+  bitmask.flush();
+  return {};
+}
+
+// Whether every field of `group` bits (a power of two) holds `kept` ones: neighbouring fields are added until they are
+// as wide as a group, as in the classic population count.
+template <int group>
+bool words_have_kept(const uint8_t* bitmask, int64_t words, int kept) {
+  constexpr uint64_t kAll = ~uint64_t{0};
+  const uint64_t expected = static_cast<uint64_t>(kept) * (kAll / ((uint64_t{1} << group) - 1));
+  uint64_t difference = 0;
+  for (int64_t k = 0; k < words; ++k) {
+    uint64_t counts;
+    std::memcpy(&counts, bitmask + 8 * k, 8);
+    for (int width = 1; width < group; width *= 2) {
+      const uint64_t low_fields = kAll / ((uint64_t{1} << width) + 1);
+      counts = (counts & low_fields) + (counts >> width & low_fields);
+    }
+    difference |= counts ^ expected;
+  }
+  return difference == 0;
+}
+
+// How many leading columns of a row are known to be right; the common patterns are checked 64 columns at a time.
+int64_t columns_checked_by_words(const uint8_t* bitmask, int64_t in_features, NmPattern pattern) {
+  const int64_t words = in_features / 64;
+  bool right = false;
+  switch (pattern.group) {
+    case 2:
+      right = words_have_kept<2>(bitmask, words, pattern.kept);
+      break;
+    case 4:
+      right = words_have_kept<4>(bitmask, words, pattern.kept);
+      break;
+    case 8:
+      right = words_have_kept<8>(bitmask, words, pattern.kept);
+      break;
+    case 16:
+      right = words_have_kept<16>(bitmask, words, pattern.kept);
+      break;
+    case 32:
+      right = words_have_kept<32>(bitmask, words, pattern.kept);
+      break;
+  }
+  return right ? words * 64 : 0;
+}
+
+Status check_bits(const NmView& packed, const uint8_t* bitmask, int64_t row) {
+  const int64_t checked = columns_checked_by_words(bitmask, packed.in_features, packed.pattern);
+  BitReader reader(bitmask + checked / 8);
+  for (int64_t group = checked / packed.pattern.group; group < packed.in_features / packed.pattern.group; ++group) {
+    const int count = std::popcount(reader.next(packed.pattern.group));
+    if (count == packed.pattern.kept) continue;
+    return corruption("row {}, group {}: expected {} bits set for pattern {}, got {}", row, group, packed.pattern.kept,
+                      packed.pattern.text(), count);
+  }
+  if (reader.rest() == 0) return {};
+  return corruption("row {}: expected zero pad bits in the last byte of the bitmask", row);
+}
+
+template <typename Word>
+Status check_row(const NmView& packed, const std::byte* values, const uint8_t* bitmask, int64_t row) {
+  ESPARSE_RETURN_IF_ERROR(check_bits(packed, bitmask + row * packed.bitmask_row_bytes(), row));
+  const int64_t first = row * packed.kept_per_row();
+  bool finite = true;
+  for (int64_t k = 0; k < packed.kept_per_row(); ++k) finite &= Word::is_finite(Word::load(values, first + k));
+  if (finite) return {};
+  return corruption("row {}: expected finite values, got NaN or infinity", row);
+}
+
+// For each byte of a bitmask: which of the next values a column takes, and all ones where it takes one.
+struct ExpandTable {
+  std::array<std::array<uint8_t, 8>, 256> rank{};
+  std::array<std::array<uint32_t, 8>, 256> mask{};
+  std::array<uint8_t, 256> count{};  // the processor's own population count is not in every build
+};
+constexpr ExpandTable make_expand_table() {
+  ExpandTable table;
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    table.count[byte] = static_cast<uint8_t>(std::popcount(byte));
+    for (unsigned column = 0; column < 8; ++column) {
+      table.rank[byte][column] = static_cast<uint8_t>(std::popcount(byte & ((1u << column) - 1)));
+      table.mask[byte][column] = (byte >> column & 1) != 0 ? 0xffffffffu : 0u;
+    }
+  }
+  return table;
+}
+constexpr ExpandTable kExpand = make_expand_table();
+
+// Expands one byte's columns. Reads values[0..7], used or not: the caller pads.
+inline void expand_byte(uint8_t byte, const float* values, float* target) {
+  for (int column = 0; column < 8; ++column) {
+    const auto bits = std::bit_cast<uint32_t>(values[kExpand.rank[byte][column]]);
+    target[column] = std::bit_cast<float>(bits & kExpand.mask[byte][column]);
+  }
+}
+
+// Values are widened a strip at a time into a small buffer, because that loop vectorises; then spread without branches.
+void unpack_row_f32(const NmView& packed, int64_t row, float* target) {
+  constexpr int64_t kStripBytes = 64;            // of bitmask: 512 columns
+  std::array<float, kStripBytes * 8 + 8> strip;  // 2 KiB stays in the L1 cache; 8 of padding
+  const int64_t value_bytes = dtype_bytes(packed.dtype);
+  const std::byte* values = packed.values + row * packed.kept_per_row() * value_bytes;
+  const uint8_t* bitmask = packed.bitmask + row * packed.bitmask_row_bytes();
+  const int64_t whole_bytes = packed.in_features / 8;
+  for (int64_t first = 0; first < packed.bitmask_row_bytes(); first += kStripBytes) {
+    const int64_t end = std::min(packed.bitmask_row_bytes(), first + kStripBytes);
+    int64_t count = 0;
+    for (int64_t b = first; b < end; ++b) count += kExpand.count[bitmask[b]];
+    convert_to_f32(packed.dtype, values, std::span(strip).first(count));
+    std::fill_n(strip.begin() + count, 8, 0.0f);
+    values += count * value_bytes;
+    const float* next = strip.data();
+    for (int64_t b = first; b < std::min(end, whole_bytes); next += kExpand.count[bitmask[b++]])
+      expand_byte(bitmask[b], next, target + 8 * b);
+    if (end > whole_bytes) {  // the ragged last byte
+      std::array<float, 8> tail;
+      expand_byte(bitmask[whole_bytes], next, tail.data());
+      std::copy_n(tail.begin(), packed.in_features - 8 * whole_bytes, target + 8 * whole_bytes);
+    }
+  }
+}
+
+template <typename Word>
+void unpack_row(const NmView& packed, int64_t row, std::byte* dense) {
+  const uint8_t* bitmask = packed.bitmask + row * packed.bitmask_row_bytes();
+  int64_t slot = row * packed.kept_per_row();
+  for (int64_t byte = 0; byte < packed.bitmask_row_bytes(); ++byte) {
+    const int64_t column = row * packed.in_features + 8 * byte;
+    for (unsigned bits = bitmask[byte]; bits != 0; bits &= bits - 1)
+      Word::store(dense, column + std::countr_zero(bits), Word::load(packed.values, slot++));
+  }
+}
+
+}  // namespace
+
+NmView NmMatrix::view() const { return {pattern, dtype, out_features, in_features, values.data(), bitmask.data()}; }
+
+Result<NmMatrix> pack_nm(NmPattern pattern, DType dtype, std::span<const std::byte> weight, int64_t out_features,
+                         int64_t in_features) {
+  ESPARSE_RETURN_IF_ERROR(check_shape(pattern, dtype, out_features, in_features));
+  ESPARSE_RETURN_IF_ERROR(check_bytes("weight", weight.size(), out_features, in_features * dtype_bytes(dtype)));
+  NmMatrix packed{pattern, dtype, out_features, in_features, {}, {}};
+  packed.values.resize(packed.view().values_bytes());
+  packed.bitmask.resize(packed.view().bitmask_bytes());
+  ESPARSE_RETURN_IF_ERROR(with_weight_word(dtype, [&](auto word) {
+    return for_each_row(out_features,
+                        [&](int64_t row) { return pack_row<decltype(word)>(weight.data(), row, packed); });
+  }));
+  return packed;
+}
+
+std::vector<std::byte> unpack_nm(const NmView& packed) {
+  std::vector<std::byte> dense(packed.out_features * packed.in_features * dtype_bytes(packed.dtype));
+  const Status status = with_weight_word(packed.dtype, [&](auto word) {
+    return for_each_row(packed.out_features, [&](int64_t row) {
+      unpack_row<decltype(word)>(packed, row, dense.data());
+      return Status();
+    });
+  });
+  ESPARSE_CHECK(status.ok());
+  return dense;
+}
+
+void unpack_nm_rows_f32(const NmView& packed, int64_t first, int64_t count, MatrixView<float> target) {
+  ESPARSE_CHECK(first >= 0 && count >= 0 && first + count <= packed.out_features);
+  ESPARSE_CHECK(target.rows >= count && target.cols == packed.in_features);
+  for (int64_t row = 0; row < count; ++row) unpack_row_f32(packed, first + row, target.row(row).data());
+}
+
+Status validate_nm(const NmView& packed, std::span<const std::byte> values, std::span<const uint8_t> bitmask) {
+  ESPARSE_RETURN_IF_ERROR(check_shape(packed.pattern, packed.dtype, packed.out_features, packed.in_features));
+  ESPARSE_RETURN_IF_ERROR(
+      check_bytes("values", values.size(), packed.out_features, packed.kept_per_row() * dtype_bytes(packed.dtype)));
+  ESPARSE_RETURN_IF_ERROR(check_bytes("bitmask", bitmask.size(), packed.out_features, packed.bitmask_row_bytes()));
+  return with_weight_word(packed.dtype, [&](auto word) {
+    return for_each_row(packed.out_features, [&](int64_t row) {
+      return check_row<decltype(word)>(packed, values.data(), bitmask.data(), row);
+    });
+  });
+}
+
+}  // namespace esparse
