@@ -30,14 +30,23 @@ class ParallelBody {
   void (*call_)(void*, int64_t, int);
 };
 
-void parallel_for_impl(int64_t count, ParallelBody body);
+// Jobs below this many operations (multiply-adds, or elements times the cost of one) are done by the calling thread:
+// waking a pool costs 2 to 10 microseconds, and far more on a busy machine.
+inline constexpr int64_t kSerialOperations = 1 << 17;
+
+void parallel_for_impl(int64_t count, bool serial, ParallelBody body);
 
 // Calls body(index, worker) once for each index in [0, count); worker in [0, thread_count()) names scratch space.
-// Indices are handed out one by one; the body must not throw. Inside a body
-// it runs serially with worker 0.
+// Indices are handed out one by one; the body must not throw. Inside a body it runs serially with worker 0.
 template <typename F>
 void parallel_for(int64_t count, F&& body) {
-  parallel_for_impl(count, ParallelBody(body));
+  parallel_for_impl(count, false, ParallelBody(body));
+}
+
+// The same for a job of about `operations` in all, serial when that is little.
+template <typename F>
+void parallel_for_sized(int64_t count, int64_t operations, F&& body) {
+  parallel_for_impl(count, operations < kSerialOperations, ParallelBody(body));
 }
 
 }  // namespace esparse

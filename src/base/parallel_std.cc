@@ -18,9 +18,9 @@ int thread_count() {
   return g_thread_count;
 }
 
-void parallel_for_impl(int64_t count, ParallelBody body) {
+void parallel_for_impl(int64_t count, bool serial, ParallelBody body) {
   const int threads = thread_count();
-  if (count <= 1 || threads == 1 || t_inside) {
+  if (serial || count <= 1 || threads == 1 || t_inside) {
     for (int64_t index = 0; index < count; ++index) body(index, 0);
     return;
   }

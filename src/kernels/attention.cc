@@ -61,7 +61,8 @@ void causal_attention(const AttentionShape& shape, MatrixView<const float> q, Ma
   const int64_t queries_per_kv_head = shape.num_heads / shape.num_kv_heads;
   const int64_t block = q.rows <= kFewQueries ? 1 : kQueryBlock;
   const int64_t blocks = ceil_div(q.rows, block);
-  parallel_for(shape.num_heads * blocks, [&](int64_t piece, int) {
+  const int64_t multiply_adds = 2 * shape.num_heads * width * q.rows * keys.rows;
+  parallel_for_sized(shape.num_heads * blocks, multiply_adds, [&](int64_t piece, int) {
     static thread_local std::vector<float> scratch;
     const int64_t head = piece / blocks, first = piece % blocks * block, count = std::min(block, q.rows - first);
     const int64_t kv_column = head / queries_per_kv_head * width;

@@ -12,10 +12,11 @@ namespace {
 
 constexpr int64_t kRowsPerPiece = 16;  // enough work to repay handing a piece to a thread
 
+constexpr int64_t kOperationsPerElement = 8;  // about, for exp and the norms
+
 template <typename F>
-void for_each_row(int64_t rows, F body) {
-  if (rows == 1) return body(int64_t{0});
-  parallel_for(ceil_div(rows, kRowsPerPiece), [&](int64_t piece, int) {
+void for_each_row(int64_t rows, int64_t cols, F body) {
+  parallel_for_sized(ceil_div(rows, kRowsPerPiece), rows * cols * kOperationsPerElement, [&](int64_t piece, int) {
     const int64_t last = std::min(rows, (piece + 1) * kRowsPerPiece);
     for (int64_t row = piece * kRowsPerPiece; row < last; ++row) body(row);
   });
@@ -42,7 +43,7 @@ float inverse_rms(std::span<const float> x, float eps) {
 
 void rms_norm(MatrixView<const float> x, std::span<const float> gain, float eps, std::span<const int32_t> order,
               MatrixView<float> y) {
-  for_each_row(x.rows, [&](int64_t row) {
+  for_each_row(x.rows, x.cols, [&](int64_t row) {
     const auto from = x.row(row);
     const auto to = y.row(row);
     const float scale = inverse_rms(from, eps);
@@ -54,7 +55,7 @@ void rms_norm(MatrixView<const float> x, std::span<const float> gain, float eps,
 }
 
 void rms_norm_heads(MatrixView<float> x, int64_t head_dim, std::span<const float> gain, float eps) {
-  for_each_row(x.rows, [&](int64_t row) {
+  for_each_row(x.rows, x.cols, [&](int64_t row) {
     for (int64_t head = 0; head < x.cols / head_dim; ++head) {
       const auto slice = x.row(row).subspan(head * head_dim, head_dim);
       const float scale = inverse_rms(slice, eps);
@@ -65,7 +66,7 @@ void rms_norm_heads(MatrixView<float> x, int64_t head_dim, std::span<const float
 
 void layer_norm(MatrixView<const float> x, std::span<const float> gain, std::span<const float> bias, float eps,
                 std::span<const int32_t> order, MatrixView<float> y) {
-  for_each_row(x.rows, [&](int64_t row) {
+  for_each_row(x.rows, x.cols, [&](int64_t row) {
     const auto from = x.row(row);
     const auto to = y.row(row);
     const auto n = static_cast<double>(x.cols);
@@ -81,13 +82,13 @@ void layer_norm(MatrixView<const float> x, std::span<const float> gain, std::spa
 }
 
 void gather_channels(MatrixView<const float> x, std::span<const int32_t> order, MatrixView<float> y) {
-  for_each_row(x.rows, [&](int64_t row) {
+  for_each_row(x.rows, x.cols, [&](int64_t row) {
     for (int64_t k = 0; k < x.cols; ++k) y(row, k) = x(row, order[k]);
   });
 }
 
 void silu_multiply(MatrixView<float> gate, MatrixView<const float> up) {
-  for_each_row(gate.rows, [&](int64_t row) {
+  for_each_row(gate.rows, gate.cols, [&](int64_t row) {
     float* g = gate.row(row).data();
     const float* u = up.row(row).data();
     for (int64_t k = 0; k < gate.cols; ++k) g[k] = g[k] / (1.0f + fast_exp(-g[k])) * u[k];
@@ -95,19 +96,19 @@ void silu_multiply(MatrixView<float> gate, MatrixView<const float> up) {
 }
 
 void relu(MatrixView<float> x) {
-  for_each_row(x.rows, [&](int64_t row) {
+  for_each_row(x.rows, x.cols, [&](int64_t row) {
     for (float& value : x.row(row)) value = value > 0.0f ? value : 0.0f;
   });
 }
 
 void gelu(MatrixView<float> x) {
-  for_each_row(x.rows, [&](int64_t row) {
+  for_each_row(x.rows, x.cols, [&](int64_t row) {
     for (float& value : x.row(row)) value = 0.5f * value * (1.0f + std::erf(value * 0.70710678f));
   });
 }
 
 void add(MatrixView<float> x, MatrixView<const float> y) {
-  for_each_row(x.rows, [&](int64_t row) {
+  for_each_row(x.rows, x.cols, [&](int64_t row) {
     const auto to = x.row(row);
     const auto from = y.row(row);
     for (size_t k = 0; k < to.size(); ++k) to[k] += from[k];
@@ -128,7 +129,7 @@ RotaryAngles rotary_angles(std::span<const float> inverse_frequencies, int64_t f
 
 void apply_rotary(MatrixView<float> x, int64_t head_dim, const RotaryAngles& angles) {
   const int64_t half = head_dim / 2;
-  for_each_row(x.rows, [&](int64_t row) {
+  for_each_row(x.rows, x.cols, [&](int64_t row) {
     const float* cosine = angles.cosine.row(row).data();
     const float* sine = angles.sine.row(row).data();
     for (int64_t head = 0; head < x.cols / head_dim; ++head) {

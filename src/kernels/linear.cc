@@ -24,6 +24,8 @@ int64_t row_tile(int64_t out_features) {
   return std::clamp(eighth, kMinRowTile, kMaxRowTile);
 }
 
+int64_t multiply_adds(MatrixView<const float> x, MatrixView<const float> y) { return x.rows * x.cols * y.cols; }
+
 float dot_row(const DenseView& weight, int64_t row, const float* x) {
   return row_kernels().dot_dense(weight.dtype, weight.data + row * weight.row_bytes(), x, weight.in_features);
 }
@@ -51,7 +53,7 @@ MatrixView<const float> rows_as_f32(const View& weight, int64_t first, int64_t c
 template <typename View>
 void multiply_few(const View& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
   constexpr int64_t kRowsPerPiece = 64;
-  parallel_for(ceil_div(weight.out_features, kRowsPerPiece), [&](int64_t piece, int) {
+  parallel_for_sized(ceil_div(weight.out_features, kRowsPerPiece), multiply_adds(x, y), [&](int64_t piece, int) {
     static thread_local std::vector<float> row_f32;
     const int64_t first = piece * kRowsPerPiece, last = std::min(first + kRowsPerPiece, weight.out_features);
     for (int64_t row = first; row < last; ++row) {
@@ -70,7 +72,7 @@ void multiply_few(const View& weight, MatrixView<const float> x, std::span<const
 template <typename View>
 void multiply_many(const View& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
   const int64_t tile = row_tile(weight.out_features);
-  parallel_for(ceil_div(weight.out_features, tile), [&](int64_t piece, int) {
+  parallel_for_sized(ceil_div(weight.out_features, tile), multiply_adds(x, y), [&](int64_t piece, int) {
     static thread_local std::vector<float> panel;
     const int64_t first = piece * tile, count = std::min(tile, weight.out_features - first);
     const auto rows = rows_as_f32(weight, first, count, panel);

@@ -100,10 +100,11 @@ Matrix<float> LinearLayer::weight_as_f32() const {
 
 void LinearLayer::set_dense(std::vector<std::byte> bytes) {
   ESPARSE_CHECK(static_cast<int64_t>(bytes.size()) == out_features() * in_features() * dtype_bytes(dtype()));
-  const DenseView view{dtype(), out_features(), in_features(), nullptr};
+  DenseView view{dtype(), out_features(), in_features(), nullptr};
   owned_dense_ = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
   owned_packed_.reset();
-  weight_ = DenseView{view.dtype, view.out_features, view.in_features, owned_dense_->data()};
+  view.data = owned_dense_->data();
+  weight_ = view;
 }
 
 void LinearLayer::set_packed(NmMatrix packed) {
@@ -113,16 +114,23 @@ void LinearLayer::set_packed(NmMatrix packed) {
   weight_ = owned_packed_->view();
 }
 
-void LinearLayer::permute_rows(std::span<const int32_t> order) {
-  ESPARSE_CHECK(!is_packed() && static_cast<int64_t>(order.size()) == out_features());
-  const DenseView& from = std::get<DenseView>(weight_);
-  std::vector<std::byte> rows(static_cast<size_t>(out_features() * from.row_bytes()));
-  for (int64_t k = 0; k < out_features(); ++k)
-    std::memcpy(rows.data() + k * from.row_bytes(), from.data + order[k] * from.row_bytes(), from.row_bytes());
-  set_dense(std::move(rows));
-  if (bias_.empty()) return;
+void LinearLayer::permute(std::span<const int32_t> rows, std::span<const int32_t> columns) {
+  if (rows.empty() && columns.empty()) return;
+  const DenseView from = std::get<DenseView>(weight_);
+  ESPARSE_CHECK(rows.empty() || static_cast<int64_t>(rows.size()) == from.out_features);
+  ESPARSE_CHECK(columns.empty() || static_cast<int64_t>(columns.size()) == from.in_features);
+  const int64_t width = dtype_bytes(from.dtype);
+  std::vector<std::byte> permuted(static_cast<size_t>(from.out_features * from.row_bytes()));
+  for (int64_t i = 0; i < from.out_features; ++i) {
+    const std::byte* old_row = from.data + (rows.empty() ? i : rows[i]) * from.row_bytes();
+    std::byte* new_row = permuted.data() + i * from.row_bytes();
+    if (columns.empty()) std::memcpy(new_row, old_row, from.row_bytes());
+    for (size_t k = 0; k < columns.size(); ++k) std::memcpy(new_row + k * width, old_row + columns[k] * width, width);
+  }
+  set_dense(std::move(permuted));
+  if (rows.empty() || bias_.empty()) return;
   std::vector<float> bias(bias_.size());
-  for (size_t k = 0; k < bias.size(); ++k) bias[k] = bias_[order[k]];
+  for (size_t i = 0; i < bias.size(); ++i) bias[i] = bias_[rows[i]];
   bias_ = std::move(bias);
 }
 

@@ -40,8 +40,9 @@ class LinearLayer {
   // Replaces the weight; `bytes` is row-major [out_features, in_features] of the present dtype.
   void set_dense(std::vector<std::byte> bytes);
   void set_packed(NmMatrix packed);
-  // New row k is old row order[k], of a dense weight and of the bias.
-  void permute_rows(std::span<const int32_t> order);
+  // Of a dense weight: new row i is old row rows[i], new column k is old column columns[k], and the bias follows the
+  // rows; empty = identity.
+  void permute(std::span<const int32_t> rows, std::span<const int32_t> columns);
 
   // The first NaN or infinity of weight or bias as a Status that names tensor and place. Packed weights were checked on loading.
   Status check_finite() const;

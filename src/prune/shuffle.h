@@ -1,5 +1,6 @@
 // Channel shuffle: orders of the input channels under which fewer important weights share an N:M group.
 // An order is a vector: new position k holds old channel order[k].
+// Saliency is [out, in], finite, with in a multiple of M.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@ namespace esparse {
 using ChannelOrder = std::vector<int32_t>;
 
 enum class DealStyle { snake, deal };
+Result<DealStyle> parse_deal_style(std::string_view text);  // "snake", "deal"
 
 struct ShuffleOptions {
   bool global = false;
@@ -30,15 +32,18 @@ struct ShuffleOptions {
 
 ChannelOrder identity_order(int64_t channels);
 
-// E-Sparse global naive shuffle: channels sorted by descending mean saliency (ties to the lower channel) are dealt to the groups.
+// E-Sparse global naive shuffle: channels sorted by descending mean saliency (ties to the lower channel) are dealt to
+// the groups.
 ChannelOrder global_naive_shuffle(MatrixView<const float> saliency, NmPattern pattern, DealStyle style);
 
-// E-Sparse local block shuffle: greedy channel swaps inside consecutive blocks of `order`. Never lowers the retained mass.
-// Deterministic for any thread count.
-ChannelOrder local_block_shuffle(MatrixView<const float> saliency, NmPattern pattern, ChannelOrder order, int64_t block);
+// E-Sparse local block shuffle: greedy channel swaps inside consecutive blocks of `order`. Never lowers the retained
+// mass. Deterministic for any thread count. Memory of a block at work: 8 * block^2 + 8 * out * block bytes, so a block
+// of thousands of channels is a lot; time grows with out * block^2.
+ChannelOrder local_block_shuffle(MatrixView<const float> saliency, NmPattern pattern, ChannelOrder order,
+                                 int64_t block);
 
-// What the options ask for. With local search it is run from the identity and (with global) from the dealt order, and the order that
-// retains more is returned, so the result never retains less than the identity.
+// What the options ask for. With local search it is run from the identity and (with global) from the dealt order, and
+// the order that retains more is returned, so the result never retains less than the identity.
 ChannelOrder find_channel_order(MatrixView<const float> saliency, NmPattern pattern, const ShuffleOptions& options);
 
 // Sum over rows and groups of the N largest scores under `order`, in double.

@@ -126,10 +126,18 @@ class MetaspaceDecoder final : public Decoder {
     for (size_t i = 0; i < tokens.size(); ++i) {
       // All marks of the first token go, not only a leading one; so does the reference.
       const bool drop = i == 0 && metaspace_.prepend != Metaspace::Prepend::never;
-      std::string& token = tokens[i];
-      for (size_t at = token.find(mark); at != std::string::npos; at = token.find(mark, at + (drop ? 0 : 1))) {
-        token.replace(at, mark.size(), drop ? "" : " ");
+      std::string out;
+      out.reserve(tokens[i].size());
+      for (std::string_view left = tokens[i]; !left.empty();) {
+        if (left.starts_with(mark)) {
+          if (!drop) out.push_back(' ');
+          left.remove_prefix(mark.size());
+        } else {
+          out.push_back(left.front());
+          left.remove_prefix(1);
+        }
       }
+      tokens[i] = std::move(out);
     }
     return {};
   }

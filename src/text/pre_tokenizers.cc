@@ -38,7 +38,7 @@ class ByteLevel final : public PreTokenizer {
   }
 
   Status split(Piece piece, std::vector<Piece>& out) const override {
-    if (add_prefix_space_ && !piece.text.starts_with(' ')) piece.text.insert(0, " ");
+    if (add_prefix_space_ && !piece.text.starts_with(' ')) piece.text.insert(piece.text.begin(), ' ');
     if (!words_) {
       out.push_back({.text = to_byte_alphabet(piece.text), .at_start = piece.at_start});
       return {};

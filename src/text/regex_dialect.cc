@@ -278,10 +278,10 @@ class Translator {
       return {};
     }
     std::string bounds(in_.substr(at_, high_end + 1 - at_));
-    if (low_end == at_ + 1) bounds.insert(1, "0");
+    if (low_end == at_ + 1) bounds.insert(bounds.begin() + 1, '0');
     at_ = high_end + 1;
     const bool repeated = peek() == '+' || (peek() == '?' && !comma);
-    if (repeated) out_.insert(atom_, "(?:");
+    if (repeated) out_.insert(atom_, std::string_view("(?:"));
     out_.append(bounds);
     if (repeated) out_.push_back(')');
     return {};

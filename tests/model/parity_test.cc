@@ -121,8 +121,8 @@ TEST_P(Parity, GreedyContinuationAgrees) {
   EXPECT_EQ(continuation, fixture.greedy);
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, Parity, testing::ValuesIn(fixture_names()), [](const auto& info) {
-  std::string name = info.param;
+INSTANTIATE_TEST_SUITE_P(Golden, Parity, testing::ValuesIn(fixture_names()), [](const auto& fixture) {
+  std::string name = fixture.param;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });

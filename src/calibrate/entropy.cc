@@ -1,4 +1,4 @@
-#include "prune/entropy.h"
+#include "calibrate/entropy.h"
 
 #include <algorithm>
 #include <charconv>
@@ -102,14 +102,16 @@ void ChannelHistograms::add(MatrixView<const float> inputs) {
       scale[j - first] = extent > 0.0 ? counted_bins_ / extent : 0.0;
     }
     const double last_bin = counted_bins_ - 1;
+    int32_t bins[kTileChannels];  // a loop of its own, because it vectorises and the counting does not
     for (int64_t token = 0; token < inputs.rows; ++token) {
       const float* row = inputs.row(token).data();
       for (int64_t j = first; j < end; ++j) {
         double position = (static_cast<double>(row[j]) - minimum_[j]) * scale[j - first];
         position = position > 0.0 ? position : 0.0;  // NaN too: it must not become an index
         position = position < last_bin ? position : last_bin;
-        ++counts_[j * counted_bins_ + static_cast<int64_t>(position)];
+        bins[j - first] = static_cast<int32_t>(position);
       }
+      for (int64_t j = first; j < end; ++j) ++counts_[j * counted_bins_ + bins[j - first]];
     }
   });
 }
@@ -126,8 +128,7 @@ std::vector<double> ChannelHistograms::entropy() const {
     for (int64_t j = first; j < end; ++j) {
       if (!(maximum_[j] > minimum_[j])) continue;  // constant: 0
       const std::span counts(counts_.data() + j * counted_bins_, counted_bins_);
-      result[j] = entropy_of_counts(quantile_ < 1.0 ? coarsen(counts, bins_, quantile_)
-                                                    : std::vector<uint32_t>(counts.begin(), counts.end()));
+      result[j] = quantile_ < 1.0 ? entropy_of_counts(coarsen(counts, bins_, quantile_)) : entropy_of_counts(counts);
     }
   });
   return result;

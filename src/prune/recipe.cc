@@ -1,0 +1,32 @@
+#include "prune/recipe.h"
+
+#include <cmath>
+
+namespace esparse {
+
+Status Recipe::validate() const {
+  if (saliency == nullptr) return invalid_argument("--saliency: none chosen");
+  if (!std::isfinite(saliency_options.alpha) || saliency_options.alpha < 0)
+    return invalid_argument("--alpha: expected a number of at least 0, got {}", saliency_options.alpha);
+  if (entropy_bins < 2 || entropy_bins > 4096)
+    return invalid_argument("--bins: expected 2 to 4096, got {}", entropy_bins);
+  if (shuffle.block < pattern.group)
+    return invalid_argument("--shuffle-block: expected at least one group of {} channels, got {}", pattern.group,
+                            shuffle.block);
+  return {};
+}
+
+Json Recipe::to_json() const {
+  Json json = {{"saliency", saliency->name}, {"pattern", pattern.text()}, {"shuffle", shuffle.text()}};
+  if (shuffle.global) json["deal"] = shuffle.deal == DealStyle::snake ? "snake" : "deal";
+  if (shuffle.local) json["shuffle_block"] = shuffle.block;
+  if (saliency->needs.norms) json["norm_reduction"] = norm_reduction_name(saliency_options.norm_reduction);
+  if (saliency->needs.entropy) {
+    json["alpha"] = saliency_options.alpha;
+    json["bins"] = entropy_bins;
+    json["entropy_range"] = entropy_range.text();
+  }
+  return json;
+}
+
+}  // namespace esparse

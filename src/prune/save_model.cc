@@ -1,0 +1,89 @@
+#include "prune/save_model.h"
+
+#include <deque>
+#include <map>
+#include <set>
+
+#include "io/files.h"
+#include "io/safetensors_writer.h"
+#include "sparse/nm_storage.h"
+
+namespace esparse {
+namespace {
+
+// The tensors of the new file; owns those that exist nowhere else.
+class TensorList {
+ public:
+  void add_view(TensorInfo tensor) { tensors_.push_back(std::move(tensor)); }
+
+  void add_packed(const LinearLayer& linear) {
+    append_nm_tensors(std::get<NmView>(linear.weight()), linear.name(), records_, tensors_);
+  }
+
+  void add_dense(const LinearLayer& linear) {
+    const auto& dense = std::get<DenseView>(linear.weight());
+    const auto bytes = static_cast<size_t>(dense.out_features * dense.row_bytes());
+    tensors_.push_back({linear.name() + ".weight", dense.dtype, {dense.out_features, dense.in_features}, {dense.data, bytes}});
+  }
+
+  // The bias in the type it has in the source; converting back is exact, since it came from there.
+  void add_bias(const LinearLayer& linear, DType dtype) {
+    auto& bytes = owned_.emplace_back(linear.bias().size() * dtype_bytes(dtype));
+    convert_from_f32(dtype, linear.bias(), bytes.data());
+    tensors_.push_back({linear.name() + ".bias", dtype, {linear.out_features()}, bytes});
+  }
+
+  void add_order(const std::string& name, const std::vector<int32_t>& order) {
+    if (order.empty()) return;
+    tensors_.push_back({name, DType::i32, {static_cast<int64_t>(order.size())}, std::as_bytes(std::span(order))});
+  }
+
+  std::span<const TensorInfo> tensors() const { return tensors_; }
+
+ private:
+  std::vector<TensorInfo> tensors_;
+  NmShapeRecords records_;
+  std::deque<std::vector<std::byte>> owned_;
+};
+
+// "model.layers.0.mlp.up_proj" -> "model.layers.0.mlp.input_order", "model.decoder.layers.0.fc1" -> "...fc1.input_order".
+std::string mlp_order_name(const DecoderBlock& block) {
+  return block.has_gate ? block.name + ".mlp.input_order" : block.name + ".fc1.input_order";
+}
+
+TensorList collect(const Model& model) {
+  TensorList list;
+  std::set<std::string> written;
+  const TensorStore& source = model.checkpoint().tensors;
+  for (const DecoderBlock& block : model.blocks()) {
+    for (InputSite site : kInputSites)
+      for (const LinearLayer* linear : block.linears_at(site)) {
+        linear->is_packed() ? list.add_packed(*linear) : list.add_dense(*linear);
+        written.insert(linear->name() + ".weight");
+        if (linear->bias().empty()) continue;
+        const std::string bias = linear->name() + ".bias";
+        list.add_bias(*linear, source.find(bias)->dtype);
+        written.insert(bias);
+      }
+    list.add_order(block.name + ".self_attn.input_order", block.attention_order);
+    list.add_order(mlp_order_name(block), block.mlp_order);
+  }
+  for (const auto& [name, tensor] : source.tensors())
+    if (!written.contains(name)) list.add_view(tensor);
+  return list;
+}
+
+}  // namespace
+
+Status save_pruned_model(const Model& model, const Json& report, const std::filesystem::path& directory) {
+  const Checkpoint& source = model.checkpoint();
+  ESPARSE_RETURN_IF_ERROR(copy_side_files(source.directory, directory));
+  ESPARSE_RETURN_IF_ERROR(write_file_atomically(directory / "config.json", source.config.dump(2) + "\n"));
+  ESPARSE_RETURN_IF_ERROR(write_file_atomically(directory / "esparse.json", report.dump(2) + "\n"));
+  const TensorList list = collect(model);
+  std::map<std::string, std::string> metadata = source.tensors.metadata();
+  metadata["esparse"] = "docs/formats/nm.md";
+  return write_safetensors(directory / "model.safetensors", list.tensors(), metadata);
+}
+
+}  // namespace esparse

@@ -1,0 +1,76 @@
+// The swap search of the local block shuffle inside one block of channels. Inner part of shuffle_local.cc; a header of
+// its own so that tests can compare its gains with plain recomputation.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/matrix.h"
+#include "sparse/pattern.h"
+
+namespace esparse {
+
+// Let t_c(r) be the N-th largest score of row r among the other channels of channel c's group. Replacing c by d leaves
+// the group with base(r) + max(x_d(r), t_c(r)), base being the N-1 largest of the others. So with
+//     P[c][d] = sum over rows of max(x_d, t_c)
+// swapping c and d, of different groups, changes the retained mass by P[c][d] - P[c][c] + P[d][c] - P[d][d]: for any
+// N:M all gains follow from P, and a swap changes only the rows P[c] whose c lies in the two groups.
+class BlockSwapSearch {
+ public:
+  // `channels`: the columns of `saliency` in this block, a multiple of M of them, group after group. Swaps that gain
+  // less than `min_gain` (in units of the saliency) are not worth making.
+  BlockSwapSearch(MatrixView<const float> saliency, NmPattern pattern, std::span<const int32_t> channels,
+                  double min_gain);
+
+  // One round of E-Sparse section 3.2: the best swaps first, each group in at most one. False when none was made.
+  bool run_round();
+
+  // Current order, as columns of the saliency.
+  std::vector<int32_t> order() const;
+  // Change of the retained mass when the block's channels a and b (indices into the constructor's `channels`) trade
+  // places; they must stand in different groups.
+  double gain(int64_t a, int64_t b) const;
+  int64_t group_of(int64_t channel) const { return group_of_[channel]; }
+
+ private:
+  struct Swap {
+    double gain = 0.0;
+    int32_t first = -1;  // channels of the block
+    int32_t second = -1;
+  };
+
+  void load_values(MatrixView<const float> saliency);
+  int64_t panel_offset(int64_t panel) const { return panel * kPanelRows * channels_; }
+  int64_t panel_rows(int64_t panel) const;
+  void refresh_thresholds(int64_t group);
+  void refresh_gains(int64_t group);
+  void refresh_best_swaps(const std::vector<uint8_t>& changed);
+  Swap best_swap(int64_t s, int64_t t) const;
+  void refresh(const std::vector<uint8_t>& changed);
+  std::vector<Swap> choose_swaps() const;
+  void exchange(const Swap& swap);
+  bool make(const Swap& swap);
+
+  // Rows are handled in panels: a panel of a group's thresholds (4 KiB for M = 4) stays in the L1 cache while all
+  // channels' panels stream past it, and float sums over so few rows stay exact enough.
+  static constexpr int64_t kPanelRows = 256;
+  // Fixed number of partial sums: the order of additions is the same whatever vectors the compiler uses.
+  static constexpr int64_t kLanes = 16;
+
+  NmPattern pattern_;
+  int64_t channels_;
+  int64_t groups_;
+  int64_t padded_rows_;  // a multiple of kLanes; the rows added are zero and add nothing to any gain
+  double min_gain_;
+  std::vector<int32_t> columns_;   // of the saliency
+  std::vector<int32_t> members_;   // [groups, M] channels of the block
+  std::vector<int32_t> group_of_;  // [channels]
+  std::vector<float> values_;      // panels of [channels, panel rows]
+  std::vector<float> thresholds_;  // t_c, laid out as values_
+  std::vector<double> sums_;       // P, [channels, channels]
+  std::vector<double> mass_;       // [groups] retained mass
+  std::vector<Swap> best_;         // [groups, groups], s < t
+};
+
+}  // namespace esparse
