@@ -1,0 +1,227 @@
+// The pruning driver on whole (tiny) models: orders change nothing, masks are what the solver said, and what is
+// written and read back computes the same bits.
+#include "prune/prune_model.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <random>
+
+#include "base/parallel.h"
+#include "calibrate/calibration.h"
+#include "prune/channel_orders.h"
+#include "prune/layer_problem.h"
+#include "prune/save_model.h"
+#include "support/temp_dir.h"
+
+namespace esparse {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kTokens = 24;
+
+std::unique_ptr<Model> load(const fs::path& directory) {
+  auto checkpoint = open_checkpoint(directory);
+  EXPECT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  auto model = Model::load(std::move(checkpoint).value());
+  EXPECT_TRUE(model.ok()) << model.status().message();
+  return std::move(model).value();
+}
+
+std::unique_ptr<Model> load_golden(const std::string& name) {
+  return load(fs::path(ESPARSE_SOURCE_DIR) / "tests/golden/models" / name);
+}
+
+std::vector<std::vector<int32_t>> random_windows(const Model& model, int64_t samples, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<std::vector<int32_t>> windows(samples);
+  for (auto& window : windows)
+    for (int64_t t = 0; t < kTokens; ++t) window.push_back(static_cast<int32_t>(random() % model.config().vocab_size));
+  return windows;
+}
+
+Matrix<float> logits_of(const Model& model, const std::vector<int32_t>& ids) {
+  KvCache cache = model.make_cache(ids.size());
+  auto hidden = model.forward(ids, cache);
+  EXPECT_TRUE(hidden.ok()) << hidden.status().message();
+  Matrix<float> logits(ids.size(), model.config().vocab_size);
+  model.logits(hidden->view(), logits.view());
+  return logits;
+}
+
+float largest_difference(const Matrix<float>& a, const Matrix<float>& b) {
+  float largest = 0, scale = 0;
+  for (size_t i = 0; i < a.values().size(); ++i) {
+    largest = std::max(largest, std::abs(a.values()[i] - b.values()[i]));
+    scale = std::max(scale, std::abs(b.values()[i]));
+  }
+  return largest / scale;
+}
+
+bool same_bits(const Matrix<float>& a, const Matrix<float>& b) {
+  return a.values().size() == b.values().size() && std::memcmp(a.data(), b.data(), a.values().size_bytes()) == 0;
+}
+
+Recipe make_recipe(std::string_view saliency, std::string_view pattern, std::string_view shuffle) {
+  Recipe recipe;
+  recipe.saliency = *find_saliency(saliency);
+  recipe.pattern = *NmPattern::parse(pattern);
+  recipe.shuffle = *ShuffleOptions::parse(shuffle);
+  return recipe;
+}
+
+ChannelOrder shuffled(int64_t count, uint64_t seed) {
+  ChannelOrder order = identity_order(count);
+  std::mt19937_64 random(seed);
+  for (int64_t k = count - 1; k > 0; --k) std::swap(order[k], order[random() % (k + 1)]);
+  return order;
+}
+
+// Arbitrary legal orders: free at three sites, per KV head at `output`.
+BlockOrders random_orders(const ModelConfig& config, uint64_t seed) {
+  BlockOrders orders;
+  orders[static_cast<size_t>(InputSite::attention)] = shuffled(config.hidden_size, seed);
+  orders[static_cast<size_t>(InputSite::mlp)] = shuffled(config.hidden_size, seed + 1);
+  orders[static_cast<size_t>(InputSite::down)] = shuffled(config.intermediate_size, seed + 2);
+  ChannelOrder& output = orders[static_cast<size_t>(InputSite::output)];
+  const int64_t shared = config.num_heads / config.num_kv_heads;
+  for (int64_t head = 0; head < config.num_heads; ++head)
+    for (int32_t channel : shuffled(config.head_dim, seed + 3 + head / shared))
+      output.push_back(static_cast<int32_t>(head * config.head_dim + channel));
+  return orders;
+}
+
+class PruneModel : public testing::TestWithParam<const char*> {};
+
+TEST_P(PruneModel, PermutedDenseModelGivesTheSameLogits) {
+  const auto original = load_golden(GetParam()), permuted = load_golden(GetParam());
+  const auto ids = random_windows(*original, 1, 1)[0];
+  for (size_t layer = 0; layer < permuted->blocks().size(); ++layer)
+    apply_channel_orders(permuted->blocks()[layer], random_orders(permuted->config(), 100 * layer), permuted->config());
+  EXPECT_NE(permuted->blocks()[0].mlp_order, identity_order(permuted->config().hidden_size)) << "nothing was permuted";
+  EXPECT_LT(largest_difference(logits_of(*permuted, ids), logits_of(*original, ids)), 2e-6f);
+}
+
+TEST_P(PruneModel, EveryRecipeSurvivesSavingAndLoadingBitForBit) {
+  for (const auto& [saliency, shuffle] : {std::pair{"magnitude", "none"}, {"wanda", "local"}, {"esparse", "global+local"}})
+    for (const char* pattern : {"2:4", "4:8"}) {
+      const auto model = load_golden(GetParam());
+      const auto windows = random_windows(*model, 4, 2);
+      const auto report = prune_model(*model, make_recipe(saliency, pattern, shuffle), windows);
+      ASSERT_TRUE(report.ok()) << report.status().message();
+      EXPECT_EQ(report->linears.size(), model->blocks().size() * (model->blocks()[0].has_gate ? 7 : 6));
+
+      const TempDir directory;
+      const fs::path out = directory.path() / "out";
+      fs::create_directory(out);
+      const Status saved = save_pruned_model(*model, Json::object(), out);
+      ASSERT_TRUE(saved.ok()) << saved.message();
+      const auto reloaded = load(out);
+      const auto ids = random_windows(*model, 1, 3)[0];
+      EXPECT_TRUE(same_bits(logits_of(*model, ids), logits_of(*reloaded, ids))) << saliency << " " << pattern << " " << shuffle;
+      EXPECT_TRUE(reloaded->blocks()[0].down.is_packed());
+    }
+}
+
+// Without a shuffle the packed weights are the dense ones with zeros: nothing else may change.
+TEST_P(PruneModel, KeptWeightsAreUnchanged) {
+  const auto dense = load_golden(GetParam()), pruned = load_golden(GetParam());
+  ASSERT_TRUE(prune_model(*pruned, make_recipe("magnitude", "2:4", "none"), {}).ok());
+  for (size_t layer = 0; layer < dense->blocks().size(); ++layer)
+    for (InputSite site : kInputSites)
+      for (size_t index = 0; index < dense->blocks()[layer].linears_at(site).size(); ++index) {
+        const auto before = dense->blocks()[layer].linears_at(site)[index]->weight_as_f32();
+        const auto after = pruned->blocks()[layer].linears_at(site)[index]->weight_as_f32();
+        for (int64_t i = 0; i < before.rows(); ++i)
+          for (int64_t group = 0; group < before.cols(); group += 4) {
+            int kept = 0;
+            float smallest_kept = INFINITY, largest_pruned = 0;
+            for (int64_t j = group; j < group + 4; ++j) {
+              if (after(i, j) != 0) {
+                EXPECT_EQ(after(i, j), before(i, j));
+                smallest_kept = std::min(smallest_kept, std::abs(before(i, j)));
+                ++kept;
+              } else {
+                largest_pruned = std::max(largest_pruned, std::abs(before(i, j)));
+              }
+            }
+            ASSERT_LE(kept, 2);
+            EXPECT_LE(largest_pruned, smallest_kept);
+          }
+      }
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, PruneModel,
+                         testing::Values("llama1-mha", "llama2-gqa-untied", "llama-bias", "llama-bf16", "llama-f16", "qwen2", "qwen3",
+                                         "seed-oss", "llama-headdim", "opt-prenorm", "opt-postnorm", "opt-proj"),
+                         [](const auto& instance) {
+                           std::string name = instance.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST(PruneModelDriver, ShuffleKeepsMoreThanNoShuffle) {
+  const auto plain = load_golden("llama1-mha"), shuffled_model = load_golden("llama1-mha");
+  const auto windows = random_windows(*plain, 4, 2);
+  const auto without = prune_model(*plain, make_recipe("wanda", "2:4", "none"), windows);
+  const auto with = prune_model(*shuffled_model, make_recipe("wanda", "2:4", "global+local"), windows);
+  ASSERT_TRUE(without.ok() && with.ok());
+  double mass_without = 0, mass_with = 0;  // the first block alone sees the same inputs in both
+  for (size_t i = 0; i < 7; ++i) mass_without += without->linears[i].retained, mass_with += with->linears[i].retained;
+  EXPECT_GT(mass_with, mass_without);
+}
+
+// Later blocks see what the pruned earlier ones produce: the second block's retained saliency must be that of a solver
+// fed by the pruned first block, not by the dense one.
+TEST(PruneModelDriver, BlocksAreFedByPrunedOnes) {
+  const auto model = load_golden("llama1-mha"), dense = load_golden("llama1-mha");
+  const auto windows = random_windows(*model, 4, 5);
+  const Recipe recipe = make_recipe("wanda", "2:4", "none");
+  const auto report = prune_model(*model, recipe, windows);
+  ASSERT_TRUE(report.ok());
+
+  auto retained_of_second_q = [&](const Model& first_block_of) {
+    Calibration calibration(first_block_of, windows);
+    calibration.advance(0);
+    auto statistics = calibration.gather(1, recipe.saliency->needs, recipe.entropy_range, recipe.entropy_bins);
+    EXPECT_TRUE(statistics.ok());
+    LayerProblem problem;
+    problem.weights.push_back(dense->blocks()[1].q.weight_as_f32());
+    problem.statistics = (*statistics)[static_cast<size_t>(InputSite::attention)];
+    return solve_layer(problem, recipe).retained[0];
+  };
+  EXPECT_EQ(report->linears[7].name, "model.layers.1.self_attn.q_proj");
+  EXPECT_DOUBLE_EQ(report->linears[7].retained, retained_of_second_q(*model));
+  EXPECT_NE(report->linears[7].retained, retained_of_second_q(*dense));
+}
+
+TEST(PruneModelDriver, ThreadCountDoesNotMatter) {
+  std::vector<Matrix<float>> results;
+  for (int threads : {1, 2, 4}) {
+    set_thread_count(threads);
+    const auto model = load_golden("llama2-gqa-untied");
+    ASSERT_TRUE(prune_model(*model, make_recipe("esparse", "2:4", "global+local"), random_windows(*model, 6, 1)).ok());
+    results.push_back(model->blocks().back().down.weight_as_f32());
+  }
+  EXPECT_TRUE(same_bits(results[0], results[1]));
+  EXPECT_TRUE(same_bits(results[0], results[2]));
+}
+
+TEST(PruneModelDriver, RefusesWhatItCannotPrune) {
+  const auto model = load_golden("llama1-mha");
+  const auto ragged = prune_model(*model, make_recipe("magnitude", "5:12", "none"), {});
+  ASSERT_FALSE(ragged.ok());
+  EXPECT_NE(ragged.status().message().find("q_proj"), std::string::npos) << ragged.status().message();
+  EXPECT_NE(ragged.status().message().find("12"), std::string::npos);
+  EXPECT_FALSE(model->blocks()[0].q.is_packed()) << "a refusal must leave the model alone";
+  ASSERT_TRUE(prune_model(*model, make_recipe("magnitude", "2:4", "none"), {}).ok());
+  const auto again = prune_model(*model, make_recipe("magnitude", "2:4", "none"), {});
+  ASSERT_FALSE(again.ok());
+  EXPECT_NE(again.status().message().find("packed already"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace esparse
