@@ -1,4 +1,4 @@
-# Everything comes from the distribution's packages (the list is in run-tests); nothing is downloaded.
+# Everything comes from the distribution's packages (the list is in tools/install-deps); nothing is downloaded.
 find_package(OpenMP REQUIRED)
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
@@ -12,7 +12,4 @@ pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 if(ESPARSE_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)
-endif()
-if(ESPARSE_BENCH)
-  find_package(benchmark REQUIRED)
 endif()

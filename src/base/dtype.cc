@@ -15,10 +15,10 @@ struct DTypeInfo {
 };
 
 constexpr std::array kDTypes = {
-    DTypeInfo{DType::f32, "F32", 4}, DTypeInfo{DType::f16, "F16", 2},  DTypeInfo{DType::bf16, "BF16", 2},
-    DTypeInfo{DType::f64, "F64", 8}, DTypeInfo{DType::i64, "I64", 8},  DTypeInfo{DType::i32, "I32", 4},
-    DTypeInfo{DType::i16, "I16", 2}, DTypeInfo{DType::i8, "I8", 1},    DTypeInfo{DType::u64, "U64", 8},
-    DTypeInfo{DType::u32, "U32", 4}, DTypeInfo{DType::u16, "U16", 2},  DTypeInfo{DType::u8, "U8", 1},
+    DTypeInfo{DType::f32, "F32", 4},      DTypeInfo{DType::f16, "F16", 2}, DTypeInfo{DType::bf16, "BF16", 2},
+    DTypeInfo{DType::f64, "F64", 8},      DTypeInfo{DType::i64, "I64", 8}, DTypeInfo{DType::i32, "I32", 4},
+    DTypeInfo{DType::i16, "I16", 2},      DTypeInfo{DType::i8, "I8", 1},   DTypeInfo{DType::u64, "U64", 8},
+    DTypeInfo{DType::u32, "U32", 4},      DTypeInfo{DType::u16, "U16", 2}, DTypeInfo{DType::u8, "U8", 1},
     DTypeInfo{DType::boolean, "BOOL", 1},
 };
 
@@ -69,10 +69,17 @@ f16 to_f16(float value) {
 
 void convert_to_f32(DType dtype, const std::byte* source, std::span<float> target) {
   switch (dtype) {
-    case DType::f32: std::memcpy(target.data(), source, target.size_bytes()); return;
-    case DType::bf16: widen<bf16>(source, target); return;
-    case DType::f16: widen<f16>(source, target); return;
-    default: ESPARSE_CHECK(is_weight_dtype(dtype));
+    case DType::f32:
+      std::memcpy(target.data(), source, target.size_bytes());
+      return;
+    case DType::bf16:
+      widen<bf16>(source, target);
+      return;
+    case DType::f16:
+      widen<f16>(source, target);
+      return;
+    default:
+      ESPARSE_CHECK(is_weight_dtype(dtype));
   }
 }
 

@@ -25,11 +25,7 @@ struct MatrixView {
     ESPARSE_CHECK(rows >= 0 && cols >= 0 && stride >= cols);
   }
   // A view of T is also a view of const T.
-  operator MatrixView<const T>() const
-    requires(!std::is_const_v<T>)
-  {
-    return {data, rows, cols, stride};
-  }
+  operator MatrixView<const T>() const requires(!std::is_const_v<T>) { return {data, rows, cols, stride}; }
 
   std::span<T> row(int64_t index) const { return {data + index * stride, static_cast<size_t>(cols)}; }
   T& operator()(int64_t row_index, int64_t col_index) const { return data[row_index * stride + col_index]; }

@@ -22,7 +22,11 @@ std::string format_duration(double seconds) {
 }
 
 Progress::Progress(std::string label, int64_t total)
-    : label_(std::move(label)), total_(std::max<int64_t>(total, 1)), visible_(isatty(STDERR_FILENO) != 0), start_(Clock::now()), last_draw_(start_) {}
+    : label_(std::move(label)),
+      total_(std::max<int64_t>(total, 1)),
+      visible_(isatty(STDERR_FILENO) != 0),
+      start_(Clock::now()),
+      last_draw_(start_) {}
 
 Progress::~Progress() {
   if (drawn_) std::fputs("\r\x1b[K", stderr);

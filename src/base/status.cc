@@ -4,15 +4,24 @@ namespace esparse {
 
 std::string_view status_kind_name(StatusKind kind) {
   switch (kind) {
-    case StatusKind::ok: return "ok";
-    case StatusKind::invalid_argument: return "invalid argument";
-    case StatusKind::not_found: return "not found";
-    case StatusKind::corruption: return "corruption";
-    case StatusKind::unsupported: return "unsupported";
-    case StatusKind::out_of_memory: return "out of memory";
-    case StatusKind::io: return "input/output";
-    case StatusKind::numeric: return "numeric";
-    case StatusKind::internal: return "internal";
+    case StatusKind::ok:
+      return "ok";
+    case StatusKind::invalid_argument:
+      return "invalid argument";
+    case StatusKind::not_found:
+      return "not found";
+    case StatusKind::corruption:
+      return "corruption";
+    case StatusKind::unsupported:
+      return "unsupported";
+    case StatusKind::out_of_memory:
+      return "out of memory";
+    case StatusKind::io:
+      return "input/output";
+    case StatusKind::numeric:
+      return "numeric";
+    case StatusKind::internal:
+      return "internal";
   }
   return "unknown";
 }

@@ -13,7 +13,17 @@
 
 namespace esparse {
 
-enum class StatusKind { ok, invalid_argument, not_found, corruption, unsupported, out_of_memory, io, numeric, internal };
+enum class StatusKind {
+  ok,
+  invalid_argument,
+  not_found,
+  corruption,
+  unsupported,
+  out_of_memory,
+  io,
+  numeric,
+  internal
+};
 
 std::string_view status_kind_name(StatusKind kind);
 
@@ -71,8 +81,8 @@ Status internal_error(fmt::format_string<Args...> format, Args&&... args) {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}           // NOLINT: implicit by intent, as in `return value;`
-  Result(Status status) : status_(std::move(status)) {    // NOLINT
+  Result(T value) : value_(std::move(value)) {}         // NOLINT: implicit by intent, as in `return value;`
+  Result(Status status) : status_(std::move(status)) {  // NOLINT
     if (status_.ok()) status_ = Status(StatusKind::internal, "a Result was made from an ok Status without a value");
   }
 
@@ -98,14 +108,15 @@ class [[nodiscard]] Result {
 
 }  // namespace esparse
 
-#define ESPARSE_CHECK(condition) \
-  do {                           \
+#define ESPARSE_CHECK(condition)                                               \
+  do {                                                                         \
     if (!(condition)) ::esparse::check_failed(__FILE__, __LINE__, #condition); \
   } while (0)
 
-#define ESPARSE_RETURN_IF_ERROR(expression)                       \
-  do {                                                            \
-    if (::esparse::Status status_of_expression = (expression); !status_of_expression.ok()) return status_of_expression; \
+#define ESPARSE_RETURN_IF_ERROR(expression)                                                \
+  do {                                                                                     \
+    if (::esparse::Status status_of_expression = (expression); !status_of_expression.ok()) \
+      return status_of_expression;                                                         \
   } while (0)
 
 #define ESPARSE_CONCAT_INNER(a, b) a##b

@@ -16,11 +16,12 @@ namespace {
 // of a token are two whole cache lines.
 constexpr int64_t kTileChannels = 32;
 
-// body(first, end) for tiles of channels, in parallel.
+// body(first, end) for tiles of channels of which each takes `rows` steps, in parallel.
 template <typename Body>
-void for_each_tile(int64_t channels, Body&& body) {
-  parallel_for(ceil_div(channels, kTileChannels),
-               [&](int64_t tile, int) { body(tile * kTileChannels, std::min(channels, (tile + 1) * kTileChannels)); });
+void for_each_tile(int64_t channels, int64_t rows, Body&& body) {
+  parallel_for_sized(ceil_div(channels, kTileChannels), channels * rows, [&](int64_t tile, int) {
+    body(tile * kTileChannels, std::min(channels, (tile + 1) * kTileChannels));
+  });
 }
 
 double entropy_of_counts(std::span<const uint32_t> counts) {
@@ -95,7 +96,7 @@ ChannelHistograms::ChannelHistograms(std::vector<float> minimum, std::vector<flo
 
 void ChannelHistograms::add(MatrixView<const float> inputs) {
   ESPARSE_CHECK(inputs.cols == static_cast<int64_t>(minimum_.size()));
-  for_each_tile(inputs.cols, [&](int64_t first, int64_t end) {
+  for_each_tile(inputs.cols, inputs.rows, [&](int64_t first, int64_t end) {
     double scale[kTileChannels];
     for (int64_t j = first; j < end; ++j) {
       const double extent = static_cast<double>(maximum_[j]) - minimum_[j];
@@ -124,7 +125,7 @@ void ChannelHistograms::merge(const ChannelHistograms& other) {
 
 std::vector<double> ChannelHistograms::entropy() const {
   std::vector<double> result(minimum_.size());
-  for_each_tile(static_cast<int64_t>(result.size()), [&](int64_t first, int64_t end) {
+  for_each_tile(static_cast<int64_t>(result.size()), counted_bins_, [&](int64_t first, int64_t end) {
     for (int64_t j = first; j < end; ++j) {
       if (!(maximum_[j] > minimum_[j])) continue;  // constant: 0
       const std::span counts(counts_.data() + j * counted_bins_, counted_bins_);
@@ -141,7 +142,7 @@ ChannelRanges::ChannelRanges(int64_t channels)
 
 void ChannelRanges::add(MatrixView<const float> inputs) {
   ESPARSE_CHECK(inputs.cols == static_cast<int64_t>(minimum_.size()));
-  for_each_tile(inputs.cols, [&](int64_t first, int64_t end) {
+  for_each_tile(inputs.cols, inputs.rows, [&](int64_t first, int64_t end) {
     for (int64_t token = 0; token < inputs.rows; ++token) {
       const float* row = inputs.row(token).data();
       for (int64_t j = first; j < end; ++j) {

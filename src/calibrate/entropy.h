@@ -1,4 +1,4 @@
-// Information entropy of every input channel, from histograms of its values (E-Sparse section 3.1).
+// Information entropy of every input channel, from histograms of its values (docs/methods/esparse.md, section 2.1).
 // Two passes over the calibration inputs: ChannelRanges first, then the ChannelHistograms it makes.
 #pragma once
 

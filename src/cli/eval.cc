@@ -39,12 +39,17 @@ Status EvalCommand::run() const {
   const Perplexity& p = *measured;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (common.json) {
-    const Json json = {{"perplexity", p.perplexity}, {"nll", p.nll}, {"tokens", p.tokens}, {"windows", p.windows}, {"context", p.context}};
+    const Json json = {{"perplexity", p.perplexity},
+                       {"nll", p.nll},
+                       {"tokens", p.tokens},
+                       {"windows", p.windows},
+                       {"context", p.context}};
     return print_out(json.dump() + "\n");
   }
   Table table({"perplexity", "nats/token", "tokens", "windows", "context", "tokens/s"});
   table.add_row({fmt::format("{:.4f}", p.perplexity), fmt::format("{:.5f}", p.nll), format_count(p.tokens),
-                 format_count(p.windows), format_count(p.context), fmt::format("{:.0f}", static_cast<double>(p.tokens) / seconds)});
+                 format_count(p.windows), format_count(p.context),
+                 fmt::format("{:.0f}", static_cast<double>(p.tokens) / seconds)});
   return print_out(table.text());
 }
 
@@ -63,7 +68,8 @@ CommandBody add_eval_command(CLI::App& app) {
   add_json_option(*sub, command->common, "perplexity, nll, tokens, windows, context");
   add_threads_option(*sub, command->common);
   sub->footer(
-      "The text is tokenised once (one BOS at its start where the tokenizer wants it) and cut into non-overlapping windows;\n"
+      "The text is tokenised once (one BOS at its start where the tokenizer wants it) and cut into non-overlapping "
+      "windows;\n"
       "every token of a window but its first is predicted. An incomplete last window is dropped.\n\n"
       "Example:\n  esparse eval models/novel-1m --text models/text/heldout.txt --context 512 --json");
   return [command] { return command->run(); };

@@ -39,9 +39,13 @@ Status GenerateCommand::run() const {
   const double prefill = rate(prompt_tokens, result.prefill_seconds);
   const double decode = rate(static_cast<double>(result.decode_steps), result.decode_seconds);
   if (common.json) {
-    const Json json = {{"prompt", prompt}, {"text", result.text}, {"prompt_tokens", result.prompt_ids.size()},
-                       {"new_tokens", result.new_ids.size()}, {"ids", result.new_ids},
-                       {"prefill_tokens_per_second", prefill}, {"decode_tokens_per_second", decode}};
+    const Json json = {{"prompt", prompt},
+                       {"text", result.text},
+                       {"prompt_tokens", result.prompt_ids.size()},
+                       {"new_tokens", result.new_ids.size()},
+                       {"ids", result.new_ids},
+                       {"prefill_tokens_per_second", prefill},
+                       {"decode_tokens_per_second", decode}};
     return print_out(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   }
   std::fprintf(stderr, "prefill %zu tokens, %.0f tokens/s; decode %zu tokens, %.0f tokens/s; %d threads\n",
@@ -56,16 +60,23 @@ CommandBody add_generate_command(CLI::App& app) {
   CLI::App* sub = app.add_subcommand("generate", "Continue a prompt");
   sub->add_option("MODEL", command->model, "Model directory (Hugging Face), or a llama2.c .bin file")->required();
   sub->add_option("--prompt", command->prompt, "Text to continue; may be empty if the tokenizer has a BOS")->required();
-  sub->add_option("-n,--tokens", command->options.max_new_tokens, "New tokens at most")->capture_default_str()->check(CLI::PositiveNumber);
-  sub->add_option("--temperature", command->options.sampling.temperature, "0 = always the most probable token")->capture_default_str();
-  sub->add_option("--top-p", command->options.sampling.top_p, "Sample from the most probable tokens that together reach this")->capture_default_str();
+  sub->add_option("-n,--tokens", command->options.max_new_tokens, "New tokens at most")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  sub->add_option("--temperature", command->options.sampling.temperature, "0 = always the most probable token")
+      ->capture_default_str();
+  sub->add_option("--top-p", command->options.sampling.top_p,
+                  "Sample from the most probable tokens that together reach this")
+      ->capture_default_str();
   sub->add_option("--seed", command->options.sampling.seed, "Seed of the sampler")->capture_default_str();
   sub->add_flag("--ignore-eos", command->ignore_eos, "Go on after an end-of-text token");
   sub->add_option("--tokenizer", command->tokenizer, "Tokenizer file or directory (default: the model's own)");
   add_json_option(*sub, command->common, "prompt, text, ids, token counts and rates");
   add_threads_option(*sub, command->common);
-  sub->footer("The text streams to standard output, the speed goes to standard error.\n\n"
-              "Example:\n  esparse generate models/novel-1m --prompt \"The old house\" -n 64 --temperature 0.8 --top-p 0.9 --seed 7");
+  sub->footer(
+      "The text streams to standard output, the speed goes to standard error.\n\n"
+      "Example:\n  esparse generate models/novel-1m --prompt \"The old house\" -n 64 --temperature 0.8 --top-p 0.9 "
+      "--seed 7");
   return [command] { return command->run(); };
 }
 

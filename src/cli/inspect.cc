@@ -1,9 +1,11 @@
 // esparse inspect: what a model directory holds, tensor by tensor.
+#include <algorithm>
 #include <memory>
 
 #include "base/parallel.h"
 #include "cli/commands.h"
 #include "io/checkpoint.h"
+#include "io/quote_name.h"
 #include "report/table.h"
 #include "sparse/inventory.h"
 
@@ -19,17 +21,33 @@ struct InspectCommand {
 
 std::string shape_text(const std::vector<int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
+// A name out of a file must not reach the terminal as control codes.
+std::string printable(const std::string& name) {
+  const bool plain = std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  return plain ? name : quote_name(name);
+}
+
 Json to_json(const Inventory& inventory, int64_t file_bytes) {
   Json tensors = Json::array();
   for (const InventoryEntry& entry : inventory.entries)
-    tensors.push_back({{"name", entry.name}, {"shape", entry.shape}, {"format", entry.format}, {"packed", entry.packed},
-                       {"density", entry.density}, {"bytes_dense", entry.bytes_dense}, {"bytes", entry.bytes_now}});
+    tensors.push_back({{"name", entry.name},
+                       {"shape", entry.shape},
+                       {"format", entry.format},
+                       {"packed", entry.packed},
+                       {"density", entry.density},
+                       {"bytes_dense", entry.bytes_dense},
+                       {"bytes", entry.bytes_now}});
   int64_t packed_dense = 0, packed_now = 0;
   for (const InventoryEntry& entry : inventory.entries)
     if (entry.packed) packed_dense += entry.bytes_dense, packed_now += entry.bytes_now;
-  return {{"tensors", tensors}, {"bytes_dense", inventory.bytes_dense}, {"bytes", inventory.bytes_now},
-          {"packed_bytes_dense", packed_dense}, {"packed_bytes", packed_now}, {"file_bytes", file_bytes},
-          {"elements", inventory.elements}, {"nonzero", inventory.nonzero}};
+  return {{"tensors", tensors},
+          {"bytes_dense", inventory.bytes_dense},
+          {"bytes", inventory.bytes_now},
+          {"packed_bytes_dense", packed_dense},
+          {"packed_bytes", packed_now},
+          {"file_bytes", file_bytes},
+          {"elements", inventory.elements},
+          {"nonzero", inventory.nonzero}};
 }
 
 Status InspectCommand::run() const {
@@ -42,13 +60,18 @@ Status InspectCommand::run() const {
 
   Table table({"tensor", "shape", "format", "density", "sparsity", "bytes dense", "bytes now"});
   for (const InventoryEntry& entry : inventory.entries)
-    table.add_row({entry.name, shape_text(entry.shape), entry.format, fmt::format("{:.4f}", entry.density),
-                   fmt::format("{:.4f}", 1 - entry.density), format_count(entry.bytes_dense), format_count(entry.bytes_now)});
+    table.add_row({printable(entry.name), shape_text(entry.shape), entry.format, fmt::format("{:.4f}", entry.density),
+                   fmt::format("{:.4f}", 1 - entry.density), format_count(entry.bytes_dense),
+                   format_count(entry.bytes_now)});
   table.add_rule();
-  const double density = inventory.elements == 0 ? 1.0 : static_cast<double>(inventory.nonzero) / static_cast<double>(inventory.elements);
-  const double ratio = inventory.bytes_dense == 0 ? 1.0 : static_cast<double>(inventory.bytes_now) / static_cast<double>(inventory.bytes_dense);
-  table.add_row({"total", fmt::format("{} elements", format_count(inventory.elements)), fmt::format("{:.1f} % of dense", 100 * ratio),
-                 fmt::format("{:.4f}", density), fmt::format("{:.4f}", 1 - density), format_count(inventory.bytes_dense),
+  const double density =
+      inventory.elements == 0 ? 1.0 : static_cast<double>(inventory.nonzero) / static_cast<double>(inventory.elements);
+  const double ratio = inventory.bytes_dense == 0
+                           ? 1.0
+                           : static_cast<double>(inventory.bytes_now) / static_cast<double>(inventory.bytes_dense);
+  table.add_row({"total", fmt::format("{} elements", format_count(inventory.elements)),
+                 fmt::format("{:.1f} % of dense", 100 * ratio), fmt::format("{:.4f}", density),
+                 fmt::format("{:.4f}", 1 - density), format_count(inventory.bytes_dense),
                  format_count(inventory.bytes_now)});
   return print_out(table.text());
 }
@@ -61,8 +84,10 @@ CommandBody add_inspect_command(CLI::App& app) {
   sub->add_option("MODEL", command->model, "Model directory (Hugging Face), or a llama2.c .bin file")->required();
   add_json_option(*sub, command->common, "tensors and totals");
   add_threads_option(*sub, command->common);
-  sub->footer("Density is the share of non-zero elements; -0.0 counts as zero. Bytes dense is the tensor stored dense in its own type.\n\n"
-              "Example:\n  esparse inspect models/novel-1m");
+  sub->footer(
+      "Density is the share of non-zero elements; -0.0 counts as zero. Bytes dense is the tensor stored dense in its "
+      "own type.\n\n"
+      "Example:\n  esparse inspect models/novel-1m");
   return [command] { return command->run(); };
 }
 

@@ -29,7 +29,8 @@ int run(int argc, char** argv) {
     return "esparse: " + std::string(error.what()) + "\nTry '" + failed->get_name() + " --help'.\n";
   });
   std::vector<std::pair<CLI::App*, esparse::CommandBody>> commands;
-  for (auto add : {esparse::add_prune_command, esparse::add_eval_command, esparse::add_generate_command, esparse::add_inspect_command}) {
+  for (auto add : {esparse::add_prune_command, esparse::add_eval_command, esparse::add_generate_command,
+                   esparse::add_inspect_command}) {
     const size_t before = app.get_subcommands({}).size();
     esparse::CommandBody body = add(app);
     commands.emplace_back(app.get_subcommands({})[before], std::move(body));

@@ -33,7 +33,8 @@ double window_nll(const Model& model, std::span<const int32_t> window, MatrixVie
 
 }  // namespace
 
-Result<Perplexity> measure_perplexity(const Model& model, std::span<const int32_t> ids, const PerplexityOptions& options) {
+Result<Perplexity> measure_perplexity(const Model& model, std::span<const int32_t> ids,
+                                      const PerplexityOptions& options) {
   const auto tokens = static_cast<int64_t>(ids.size());
   if (options.context < 2) return invalid_argument("--context: expected at least 2 tokens, got {}", options.context);
   if (options.context > model.config().max_positions)
@@ -55,7 +56,8 @@ Result<Perplexity> measure_perplexity(const Model& model, std::span<const int32_
     cache.set_length(0);
     ESPARSE_ASSIGN_OR_RETURN(const Matrix<float> hidden, model.forward(part, cache));
     total += window_nll(model, part, hidden.view());
-    progress.advance(1, fmt::format("perplexity {:.2f}", std::exp(total / static_cast<double>((window + 1) * (result.context - 1)))));
+    progress.advance(1, fmt::format("perplexity {:.2f}",
+                                    std::exp(total / static_cast<double>((window + 1) * (result.context - 1)))));
   }
   result.nll = total / static_cast<double>(result.tokens);
   result.perplexity = std::exp(result.nll);

@@ -24,8 +24,9 @@ struct Perplexity {
 };
 
 // Cuts `ids` (a whole text, tokenised once) into non-overlapping windows of `context` tokens, drops the incomplete
-// last one, and predicts every token of a window but its first. A text shorter than one window is one shorter window; refused: fewer
-// than 2 tokens, a context below 2 or beyond the model's positions.
-Result<Perplexity> measure_perplexity(const Model& model, std::span<const int32_t> ids, const PerplexityOptions& options);
+// last one, and predicts every token of a window but its first. A text shorter than one window is one shorter window;
+// refused: fewer than 2 tokens, a context below 2 or beyond the model's positions.
+Result<Perplexity> measure_perplexity(const Model& model, std::span<const int32_t> ids,
+                                      const PerplexityOptions& options);
 
 }  // namespace esparse

@@ -115,7 +115,8 @@ void add(MatrixView<float> x, MatrixView<const float> y) {
   });
 }
 
-RotaryAngles rotary_angles(std::span<const float> inverse_frequencies, int64_t first_position, int64_t tokens, float scale) {
+RotaryAngles rotary_angles(std::span<const float> inverse_frequencies, int64_t first_position, int64_t tokens,
+                           float scale) {
   const auto half = static_cast<int64_t>(inverse_frequencies.size());
   RotaryAngles angles{Matrix<float>(tokens, half), Matrix<float>(tokens, half)};
   for (int64_t t = 0; t < tokens; ++t)
@@ -148,7 +149,8 @@ void softmax(std::span<float> values) {
   float largest = values[0];
   for (float value : values) largest = std::max(largest, value);
   for (float& value : values) value = fast_exp(value - largest);
-  const double sum = sum_over(static_cast<int64_t>(values.size()), [&](int64_t i) { return static_cast<double>(values[i]); });
+  const double sum =
+      sum_over(static_cast<int64_t>(values.size()), [&](int64_t i) { return static_cast<double>(values[i]); });
   const auto scale = static_cast<float>(1.0 / sum);
   for (float& value : values) value *= scale;
 }

@@ -34,7 +34,8 @@ struct RotaryAngles {
   Matrix<float> cosine;
   Matrix<float> sine;
 };
-RotaryAngles rotary_angles(std::span<const float> inverse_frequencies, int64_t first_position, int64_t tokens, float scale);
+RotaryAngles rotary_angles(std::span<const float> inverse_frequencies, int64_t first_position, int64_t tokens,
+                           float scale);
 // Rotates the pairs (i, i + head_dim/2) of every head of x [tokens, heads * head_dim].
 void apply_rotary(MatrixView<float> x, int64_t head_dim, const RotaryAngles& angles);
 

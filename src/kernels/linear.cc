@@ -13,7 +13,8 @@ namespace {
 
 // Up to here reading W dominates and sgemm's packing would not be repaid.
 constexpr int64_t kFewTokens = 6;
-// sgemm packs both operands per tile: 512 x 1024 repeats little of that work and leaves 8 tiles in a 4096 x 4096 weight.
+// sgemm packs both operands per tile: 512 x 1024 repeats little of that work and leaves 8 tiles in a 4096 x 4096
+// weight.
 constexpr int64_t kTokenTile = 512;
 constexpr int64_t kMaxRowTile = 1024;
 constexpr int64_t kMinRowTile = 64;

@@ -2,16 +2,22 @@
 
 #include <array>
 
+#include "io/quote_name.h"
+
 namespace esparse {
 namespace {
 
-// Dimensions beyond this are a damaged file, and bounding them keeps every product of two within 64 bits.
+// Beyond these a file is damaged; bounding them keeps every product within 64 bits, and what is allocated before the
+// tensors are looked at (layers, rotary frequencies) small.
 constexpr int64_t kMaxDimension = int64_t{1} << 30;
+constexpr int64_t kMaxLayers = 1 << 12;
+constexpr int64_t kMaxHeadDim = 1 << 14;
 
-Result<int64_t> dimension(const JsonFields& fields, std::string_view key, int64_t fallback = -1) {
+Result<int64_t> dimension(const JsonFields& fields, std::string_view key, int64_t fallback = -1,
+                          int64_t largest = kMaxDimension) {
   ESPARSE_ASSIGN_OR_RETURN(const int64_t value, fallback < 0 ? fields.integer(key) : fields.integer(key, fallback));
-  if (value < 1 || value > kMaxDimension)
-    return invalid_argument("{}: {}: expected 1 to {}, got {}", fields.label(), key, kMaxDimension, value);
+  if (value < 1 || value > largest)
+    return invalid_argument("{}: {}: expected 1 to {}, got {}", fields.label(), key, largest, value);
   return value;
 }
 
@@ -29,7 +35,7 @@ Status parse_eos(const JsonFields& fields, ModelConfig& config) {
 Status parse_sizes(const JsonFields& fields, ModelConfig& config) {
   ESPARSE_ASSIGN_OR_RETURN(config.vocab_size, dimension(fields, "vocab_size"));
   ESPARSE_ASSIGN_OR_RETURN(config.hidden_size, dimension(fields, "hidden_size"));
-  ESPARSE_ASSIGN_OR_RETURN(config.num_layers, dimension(fields, "num_hidden_layers"));
+  ESPARSE_ASSIGN_OR_RETURN(config.num_layers, dimension(fields, "num_hidden_layers", -1, kMaxLayers));
   ESPARSE_ASSIGN_OR_RETURN(config.num_heads, dimension(fields, "num_attention_heads"));
   ESPARSE_ASSIGN_OR_RETURN(config.max_positions, dimension(fields, "max_position_embeddings", 2048));
   config.num_kv_heads = config.num_heads;
@@ -68,13 +74,17 @@ Status parse_windows(const JsonFields& fields, ModelConfig& config) {
   }
   if (const Json& types = fields.raw("layer_types"); !types.is_null()) {
     if (!types.is_array() || static_cast<int64_t>(types.size()) != config.num_layers)
-      return invalid_argument("{}: layer_types: expected {} names, got {}", fields.label(), config.num_layers, types.dump());
+      return invalid_argument("{}: layer_types: expected {} names, got {}", fields.label(), config.num_layers,
+                              types.dump());
     for (int64_t layer = 0; layer < config.num_layers; ++layer) {
       if (types[layer] == "sliding_attention") {
-        if (!slides) return invalid_argument("{}: layer_types: layer {} slides, but there is no sliding_window in use", fields.label(), layer);
+        if (!slides)
+          return invalid_argument("{}: layer_types: layer {} slides, but there is no sliding_window in use",
+                                  fields.label(), layer);
         config.layer_windows[layer] = window;
       } else if (types[layer] != "full_attention") {
-        return unsupported("{}: layer_types: expected full_attention or sliding_attention, got {}", fields.label(), types[layer].dump());
+        return unsupported("{}: layer_types: expected full_attention or sliding_attention, got {}", fields.label(),
+                           types[layer].dump());
       }
     }
     return {};
@@ -89,8 +99,9 @@ Status parse_llama_family(const JsonFields& fields, ModelConfig& config) {
   config.family = Family::llama;
   ESPARSE_ASSIGN_OR_RETURN(config.intermediate_size, dimension(fields, "intermediate_size"));
   ESPARSE_ASSIGN_OR_RETURN(config.num_kv_heads, dimension(fields, "num_key_value_heads", config.num_heads));
-  const int64_t usual_head_dim = config.model_type == "qwen3" || config.model_type == "seed_oss" ? 128 : config.head_dim;
-  ESPARSE_ASSIGN_OR_RETURN(config.head_dim, dimension(fields, "head_dim", usual_head_dim));
+  const int64_t usual_head_dim =
+      config.model_type == "qwen3" || config.model_type == "seed_oss" ? 128 : config.head_dim;
+  ESPARSE_ASSIGN_OR_RETURN(config.head_dim, dimension(fields, "head_dim", usual_head_dim, kMaxHeadDim));
   if (config.num_heads % config.num_kv_heads != 0)
     return invalid_argument("{}: num_attention_heads {} is not a multiple of num_key_value_heads {}", fields.label(),
                             config.num_heads, config.num_kv_heads);
@@ -143,10 +154,11 @@ Result<ModelConfig> parse_model_config(const Json& json, const std::string& labe
   bool is_llama = false;
   for (std::string_view type : kLlamaTypes) is_llama |= type == config.model_type;
   if (!is_llama && config.model_type != "opt")
-    return unsupported("{}: model_type: expected one of llama, mistral, qwen2, qwen3, seed_oss, opt; got '{}'", label,
-                       config.model_type);
+    return unsupported("{}: model_type: expected one of llama, mistral, qwen2, qwen3, seed_oss, opt; got {}", label,
+                       quote_name(config.model_type));
   if (fields.has("quantization_config"))
-    return unsupported("{}: quantization_config: quantised checkpoints are not supported, expected f32, f16 or bf16 weights", label);
+    return unsupported(
+        "{}: quantization_config: quantised checkpoints are not supported, expected f32, f16 or bf16 weights", label);
   ESPARSE_RETURN_IF_ERROR(parse_sizes(fields, config));
   ESPARSE_RETURN_IF_ERROR(parse_eos(fields, config));
   ESPARSE_RETURN_IF_ERROR(is_llama ? parse_llama_family(fields, config) : parse_opt(fields, config));

@@ -33,15 +33,15 @@ struct ModelConfig {
   bool qkv_bias = false;
   bool o_bias = false;
   bool mlp_bias = false;
-  bool qk_norm = false;                 // Qwen3: RMSNorm of every query and key head
-  std::vector<int64_t> layer_windows;   // [num_layers] sliding window in tokens, 0 = all
+  bool qk_norm = false;                // Qwen3: RMSNorm of every query and key head
+  std::vector<int64_t> layer_windows;  // [num_layers] sliding window in tokens, 0 = all
   RopeConfig rope;
 
   // OPT only.
-  int64_t embed_size = 0;               // word_embed_proj_dim
-  bool norm_before = true;              // do_layer_norm_before
+  int64_t embed_size = 0;   // word_embed_proj_dim
+  bool norm_before = true;  // do_layer_norm_before
   bool final_norm = true;
-  bool norm_affine = true;              // layer_norm_elementwise_affine
+  bool norm_affine = true;  // layer_norm_elementwise_affine
 
   std::vector<int64_t> eos_ids;
 

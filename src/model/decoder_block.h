@@ -17,13 +17,14 @@ struct Norm {
   std::vector<float> bias;  // [hidden_size]; empty: 0 (always for RMSNorm)
 };
 
-// Where the linears of a block read their input. Linears at one site see the same activations and share a channel order.
+// Where the linears of a block read their input. Linears at one site see the same activations and share a channel
+// order.
 enum class InputSite { attention, output, mlp, down };
 inline constexpr std::array kInputSites = {InputSite::attention, InputSite::output, InputSite::mlp, InputSite::down};
 std::string_view input_site_name(InputSite site);
 
 struct DecoderBlock {
-  std::string name;  // "model.layers.0"
+  std::string name;    // "model.layers.0"
   int64_t window = 0;  // sliding window in tokens, 0 = all
 
   Norm attention_norm, mlp_norm;
@@ -31,9 +32,9 @@ struct DecoderBlock {
   LinearLayer q, k, v;                // [heads * head_dim, hidden], [kv_heads * head_dim, hidden] twice
   LinearLayer o;                      // [hidden, heads * head_dim]
   bool has_gate = false;
-  LinearLayer gate;                   // [ffn, hidden]; LLaMA family only
-  LinearLayer up;                     // [ffn, hidden]; OPT: fc1
-  LinearLayer down;                   // [hidden, ffn]; OPT: fc2
+  LinearLayer gate;  // [ffn, hidden]; LLaMA family only
+  LinearLayer up;    // [ffn, hidden]; OPT: fc1
+  LinearLayer down;  // [hidden, ffn]; OPT: fc2
 
   // Channel orders of the inputs at the sites `attention` and `mlp`: new position k holds channel order[k] of the
   // residual stream. Written by the norm, so they cost nothing; empty = identity. The sites `output` and `down` have

@@ -17,7 +17,8 @@ class KvCache {
  public:
   KvCache(int64_t num_layers, int64_t capacity_tokens, int64_t kv_features) : capacity_(capacity_tokens) {
     layers_.resize(num_layers);
-    for (auto& layer : layers_) layer = {Matrix<float>(capacity_tokens, kv_features), Matrix<float>(capacity_tokens, kv_features)};
+    for (auto& layer : layers_)
+      layer = {Matrix<float>(capacity_tokens, kv_features), Matrix<float>(capacity_tokens, kv_features)};
   }
   KvCache(KvCache&&) = default;
   KvCache(const KvCache&) = delete;

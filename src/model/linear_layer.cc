@@ -47,7 +47,8 @@ int64_t find_non_finite(DType dtype, const std::byte* data, int64_t count) {
     if (any_non_finite(dtype, data + i * bytes, 1)) return i;
 }
 
-Result<std::vector<float>> load_f32(const TensorStore& store, const std::string& name, const std::vector<int64_t>& shape) {
+Result<std::vector<float>> load_f32(const TensorStore& store, const std::string& name,
+                                    const std::vector<int64_t>& shape) {
   ESPARSE_ASSIGN_OR_RETURN(const TensorInfo tensor, store.get(name, shape));
   if (!is_weight_dtype(tensor.dtype))
     return unsupported("tensor {}: expected F32, F16 or BF16, got {}", name, dtype_name(tensor.dtype));

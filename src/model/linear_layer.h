@@ -44,7 +44,8 @@ class LinearLayer {
   // rows; empty = identity.
   void permute(std::span<const int32_t> rows, std::span<const int32_t> columns);
 
-  // The first NaN or infinity of weight or bias as a Status that names tensor and place. Packed weights were checked on loading.
+  // The first NaN or infinity of weight or bias as a Status that names tensor and place. Packed weights were checked on
+  // loading.
   Status check_finite() const;
 
  private:
@@ -56,7 +57,8 @@ class LinearLayer {
 };
 
 // Reads a whole f32, f16 or bf16 tensor of exactly this shape as f32; refuses NaN and infinity.
-Result<std::vector<float>> load_f32(const TensorStore& store, const std::string& name, const std::vector<int64_t>& shape);
+Result<std::vector<float>> load_f32(const TensorStore& store, const std::string& name,
+                                    const std::vector<int64_t>& shape);
 
 // The first element that is NaN or infinite among `count` of dtype f32, f16 or bf16, or -1.
 int64_t find_non_finite(DType dtype, const std::byte* data, int64_t count);

@@ -36,20 +36,29 @@ Result<DecoderBlock> LlamaModel::load_block(int64_t layer) const {
   block.name = fmt::format("model.layers.{}", layer);
   block.window = c.layer_windows[layer];
   const std::string attention = block.name + ".self_attn.", mlp = block.name + ".mlp.";
-  ESPARSE_ASSIGN_OR_RETURN(block.attention_norm.gain, load_f32(store, block.name + ".input_layernorm.weight", {c.hidden_size}));
-  ESPARSE_ASSIGN_OR_RETURN(block.mlp_norm.gain, load_f32(store, block.name + ".post_attention_layernorm.weight", {c.hidden_size}));
-  ESPARSE_ASSIGN_OR_RETURN(block.q, LinearLayer::load(store, attention + "q_proj", c.q_features(), c.hidden_size, c.qkv_bias));
-  ESPARSE_ASSIGN_OR_RETURN(block.k, LinearLayer::load(store, attention + "k_proj", c.kv_features(), c.hidden_size, c.qkv_bias));
-  ESPARSE_ASSIGN_OR_RETURN(block.v, LinearLayer::load(store, attention + "v_proj", c.kv_features(), c.hidden_size, c.qkv_bias));
-  ESPARSE_ASSIGN_OR_RETURN(block.o, LinearLayer::load(store, attention + "o_proj", c.hidden_size, c.q_features(), c.o_bias));
+  ESPARSE_ASSIGN_OR_RETURN(block.attention_norm.gain,
+                           load_f32(store, block.name + ".input_layernorm.weight", {c.hidden_size}));
+  ESPARSE_ASSIGN_OR_RETURN(block.mlp_norm.gain,
+                           load_f32(store, block.name + ".post_attention_layernorm.weight", {c.hidden_size}));
+  ESPARSE_ASSIGN_OR_RETURN(block.q,
+                           LinearLayer::load(store, attention + "q_proj", c.q_features(), c.hidden_size, c.qkv_bias));
+  ESPARSE_ASSIGN_OR_RETURN(block.k,
+                           LinearLayer::load(store, attention + "k_proj", c.kv_features(), c.hidden_size, c.qkv_bias));
+  ESPARSE_ASSIGN_OR_RETURN(block.v,
+                           LinearLayer::load(store, attention + "v_proj", c.kv_features(), c.hidden_size, c.qkv_bias));
+  ESPARSE_ASSIGN_OR_RETURN(block.o,
+                           LinearLayer::load(store, attention + "o_proj", c.hidden_size, c.q_features(), c.o_bias));
   if (c.qk_norm) {
     ESPARSE_ASSIGN_OR_RETURN(block.q_norm, load_f32(store, attention + "q_norm.weight", {c.head_dim}));
     ESPARSE_ASSIGN_OR_RETURN(block.k_norm, load_f32(store, attention + "k_norm.weight", {c.head_dim}));
   }
   block.has_gate = true;
-  ESPARSE_ASSIGN_OR_RETURN(block.gate, LinearLayer::load(store, mlp + "gate_proj", c.intermediate_size, c.hidden_size, c.mlp_bias));
-  ESPARSE_ASSIGN_OR_RETURN(block.up, LinearLayer::load(store, mlp + "up_proj", c.intermediate_size, c.hidden_size, c.mlp_bias));
-  ESPARSE_ASSIGN_OR_RETURN(block.down, LinearLayer::load(store, mlp + "down_proj", c.hidden_size, c.intermediate_size, c.mlp_bias));
+  ESPARSE_ASSIGN_OR_RETURN(block.gate,
+                           LinearLayer::load(store, mlp + "gate_proj", c.intermediate_size, c.hidden_size, c.mlp_bias));
+  ESPARSE_ASSIGN_OR_RETURN(block.up,
+                           LinearLayer::load(store, mlp + "up_proj", c.intermediate_size, c.hidden_size, c.mlp_bias));
+  ESPARSE_ASSIGN_OR_RETURN(block.down,
+                           LinearLayer::load(store, mlp + "down_proj", c.hidden_size, c.intermediate_size, c.mlp_bias));
   ESPARSE_ASSIGN_OR_RETURN(block.attention_order, load_channel_order(store, attention + "input_order", c.hidden_size));
   ESPARSE_ASSIGN_OR_RETURN(block.mlp_order, load_channel_order(store, mlp + "input_order", c.hidden_size));
   return block;
@@ -57,12 +66,14 @@ Result<DecoderBlock> LlamaModel::load_block(int64_t layer) const {
 
 Status LlamaModel::load_tensors() {
   const TensorStore& store = checkpoint_.tensors;
-  ESPARSE_ASSIGN_OR_RETURN(embedding_, LinearLayer::load(store, "model.embed_tokens", config_.vocab_size, config_.hidden_size, false));
+  ESPARSE_ASSIGN_OR_RETURN(
+      embedding_, LinearLayer::load(store, "model.embed_tokens", config_.vocab_size, config_.hidden_size, false));
   if (embedding_.is_packed()) return unsupported("tensor model.embed_tokens: a packed embedding is not supported");
   if (config_.tie_embeddings) {
     head_ = embedding_;
   } else {
-    ESPARSE_ASSIGN_OR_RETURN(head_, LinearLayer::load(store, "lm_head", config_.vocab_size, config_.hidden_size, false));
+    ESPARSE_ASSIGN_OR_RETURN(head_,
+                             LinearLayer::load(store, "lm_head", config_.vocab_size, config_.hidden_size, false));
   }
   ESPARSE_ASSIGN_OR_RETURN(final_norm_.gain, load_f32(store, "model.norm.weight", {config_.hidden_size}));
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
@@ -84,7 +95,7 @@ void LlamaModel::attend(const DecoderBlock& block, MatrixView<float> hidden, int
   rms_norm(hidden, block.attention_norm.gain, c.norm_eps, block.attention_order, x.view());
   if (observer) observer->observe(InputSite::attention, x.view());
 
-  Matrix<float> q(tokens, c.q_features());                                        // [tokens, heads * head_dim]
+  Matrix<float> q(tokens, c.q_features());                               // [tokens, heads * head_dim]
   const auto k = cache.keys.view().rows_from(first_position, tokens);    // [tokens, kv_heads * head_dim]
   const auto v = cache.values.view().rows_from(first_position, tokens);  // [tokens, kv_heads * head_dim]
   block.q.apply(x.view(), q.view());
@@ -98,10 +109,12 @@ void LlamaModel::attend(const DecoderBlock& block, MatrixView<float> hidden, int
   apply_rotary(q.view(), c.head_dim, angles);
   apply_rotary(k, c.head_dim, angles);
 
-  const AttentionShape shape{c.num_heads, c.num_kv_heads, c.head_dim, 1.0f / std::sqrt(static_cast<float>(c.head_dim)), block.window};
+  const AttentionShape shape{c.num_heads, c.num_kv_heads, c.head_dim, 1.0f / std::sqrt(static_cast<float>(c.head_dim)),
+                             block.window};
   Matrix<float> attended(tokens, c.q_features());  // [tokens, heads * head_dim]
   const int64_t total = first_position + tokens;
-  causal_attention(shape, q.view(), cache.keys.view().rows_from(0, total), cache.values.view().rows_from(0, total), attended.view());
+  causal_attention(shape, q.view(), cache.keys.view().rows_from(0, total), cache.values.view().rows_from(0, total),
+                   attended.view());
   if (observer) observer->observe(InputSite::output, attended.view());
   block.o.apply(attended.view(), x.view());
   add(hidden, x.view());

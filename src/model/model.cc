@@ -21,9 +21,11 @@ Result<Matrix<float>> Model::forward(std::span<const int32_t> tokens, KvCache& c
   const auto count = static_cast<int64_t>(tokens.size()), first = cache.length();
   for (int32_t id : tokens)
     if (id < 0 || id >= config_.vocab_size)
-      return invalid_argument("token id {}: expected 0 to {} (vocab_size {})", id, config_.vocab_size - 1, config_.vocab_size);
+      return invalid_argument("token id {}: expected 0 to {} (vocab_size {})", id, config_.vocab_size - 1,
+                              config_.vocab_size);
   if (first + count > config_.max_positions)
-    return invalid_argument("position {}: the model has {} positions (max_position_embeddings)", first + count, config_.max_positions);
+    return invalid_argument("position {}: the model has {} positions (max_position_embeddings)", first + count,
+                            config_.max_positions);
   if (first + count > cache.capacity())
     return internal_error("the KV cache holds {} tokens, {} are needed", cache.capacity(), first + count);
   Matrix<float> hidden(count, config_.hidden_size);
@@ -44,7 +46,8 @@ Result<std::vector<int32_t>> load_channel_order(const TensorStore& store, const 
   std::vector<bool> seen(channels);
   for (int64_t k = 0; k < channels; ++k) {
     if (order[k] < 0 || order[k] >= channels || seen[order[k]])
-      return corruption("tensor {}: expected a permutation of {} channels, element {} is {}", name, channels, k, order[k]);
+      return corruption("tensor {}: expected a permutation of {} channels, element {} is {}", name, channels, k,
+                        order[k]);
     seen[order[k]] = true;
   }
   return order;

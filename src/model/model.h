@@ -26,7 +26,9 @@ class Model {
   const Checkpoint& checkpoint() const { return checkpoint_; }
   std::vector<DecoderBlock>& blocks() { return blocks_; }
   const std::vector<DecoderBlock>& blocks() const { return blocks_; }
-  KvCache make_cache(int64_t capacity_tokens) const { return {config_.num_layers, capacity_tokens, config_.kv_features()}; }
+  KvCache make_cache(int64_t capacity_tokens) const {
+    return {config_.num_layers, capacity_tokens, config_.kv_features()};
+  }
 
   // hidden [tokens, hidden_size] = embeddings of tokens at positions first_position ...; ids must be in the vocabulary.
   virtual void embed(std::span<const int32_t> tokens, int64_t first_position, MatrixView<float> hidden) const = 0;

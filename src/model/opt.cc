@@ -24,17 +24,19 @@ class OptModel final : public Model {
   Result<Norm> load_norm(const std::string& name) const;
   Result<DecoderBlock> load_block(int64_t layer) const;
   bool projects() const { return config_.embed_size != config_.hidden_size; }
-  void apply_norm(const Norm& norm, MatrixView<const float> x, std::span<const int32_t> order, MatrixView<float> y) const;
+  void apply_norm(const Norm& norm, MatrixView<const float> x, std::span<const int32_t> order,
+                  MatrixView<float> y) const;
   // What a half block reads: normalised first where the model does so, channels in `order`.
-  void half_block_input(const Norm& norm, MatrixView<const float> hidden, std::span<const int32_t> order, MatrixView<float> x) const;
+  void half_block_input(const Norm& norm, MatrixView<const float> hidden, std::span<const int32_t> order,
+                        MatrixView<float> x) const;
   // hidden += y, normalised afterwards where the model does so.
   void add_half_block(const Norm& norm, MatrixView<const float> y, MatrixView<float> hidden) const;
 
-  LinearLayer embedding_;            // [vocab, embed]
-  LinearLayer positions_;            // [max_positions + 2, hidden]
-  LinearLayer head_;                 // [vocab, embed]
-  LinearLayer project_in_;           // [hidden, embed]
-  LinearLayer project_out_;          // [embed, hidden]
+  LinearLayer embedding_;    // [vocab, embed]
+  LinearLayer positions_;    // [max_positions + 2, hidden]
+  LinearLayer head_;         // [vocab, embed]
+  LinearLayer project_in_;   // [hidden, embed]
+  LinearLayer project_out_;  // [embed, hidden]
   Norm final_norm_;
 };
 
@@ -54,12 +56,18 @@ Result<DecoderBlock> OptModel::load_block(int64_t layer) const {
   const std::string attention = block.name + ".self_attn.";
   ESPARSE_ASSIGN_OR_RETURN(block.attention_norm, load_norm(block.name + ".self_attn_layer_norm"));
   ESPARSE_ASSIGN_OR_RETURN(block.mlp_norm, load_norm(block.name + ".final_layer_norm"));
-  ESPARSE_ASSIGN_OR_RETURN(block.q, LinearLayer::load(store, attention + "q_proj", c.hidden_size, c.hidden_size, c.qkv_bias));
-  ESPARSE_ASSIGN_OR_RETURN(block.k, LinearLayer::load(store, attention + "k_proj", c.hidden_size, c.hidden_size, c.qkv_bias));
-  ESPARSE_ASSIGN_OR_RETURN(block.v, LinearLayer::load(store, attention + "v_proj", c.hidden_size, c.hidden_size, c.qkv_bias));
-  ESPARSE_ASSIGN_OR_RETURN(block.o, LinearLayer::load(store, attention + "out_proj", c.hidden_size, c.hidden_size, c.o_bias));
-  ESPARSE_ASSIGN_OR_RETURN(block.up, LinearLayer::load(store, block.name + ".fc1", c.intermediate_size, c.hidden_size, c.mlp_bias));
-  ESPARSE_ASSIGN_OR_RETURN(block.down, LinearLayer::load(store, block.name + ".fc2", c.hidden_size, c.intermediate_size, c.mlp_bias));
+  ESPARSE_ASSIGN_OR_RETURN(block.q,
+                           LinearLayer::load(store, attention + "q_proj", c.hidden_size, c.hidden_size, c.qkv_bias));
+  ESPARSE_ASSIGN_OR_RETURN(block.k,
+                           LinearLayer::load(store, attention + "k_proj", c.hidden_size, c.hidden_size, c.qkv_bias));
+  ESPARSE_ASSIGN_OR_RETURN(block.v,
+                           LinearLayer::load(store, attention + "v_proj", c.hidden_size, c.hidden_size, c.qkv_bias));
+  ESPARSE_ASSIGN_OR_RETURN(block.o,
+                           LinearLayer::load(store, attention + "out_proj", c.hidden_size, c.hidden_size, c.o_bias));
+  ESPARSE_ASSIGN_OR_RETURN(
+      block.up, LinearLayer::load(store, block.name + ".fc1", c.intermediate_size, c.hidden_size, c.mlp_bias));
+  ESPARSE_ASSIGN_OR_RETURN(
+      block.down, LinearLayer::load(store, block.name + ".fc2", c.hidden_size, c.intermediate_size, c.mlp_bias));
   ESPARSE_ASSIGN_OR_RETURN(block.attention_order, load_channel_order(store, attention + "input_order", c.hidden_size));
   ESPARSE_ASSIGN_OR_RETURN(block.mlp_order, load_channel_order(store, block.name + ".fc1.input_order", c.hidden_size));
   return block;
@@ -69,8 +77,10 @@ Status OptModel::load_tensors() {
   const ModelConfig& c = config_;
   const TensorStore& store = checkpoint_.tensors;
   const std::string root = "model.decoder.";
-  ESPARSE_ASSIGN_OR_RETURN(embedding_, LinearLayer::load(store, root + "embed_tokens", c.vocab_size, c.embed_size, false));
-  ESPARSE_ASSIGN_OR_RETURN(positions_, LinearLayer::load(store, root + "embed_positions", c.max_positions + kPositionOffset, c.hidden_size, false));
+  ESPARSE_ASSIGN_OR_RETURN(embedding_,
+                           LinearLayer::load(store, root + "embed_tokens", c.vocab_size, c.embed_size, false));
+  ESPARSE_ASSIGN_OR_RETURN(positions_, LinearLayer::load(store, root + "embed_positions",
+                                                         c.max_positions + kPositionOffset, c.hidden_size, false));
   if (embedding_.is_packed() || positions_.is_packed())
     return unsupported("tensor {}embed_tokens or embed_positions: packed embeddings are not supported", root);
   if (c.tie_embeddings) {
@@ -79,8 +89,10 @@ Status OptModel::load_tensors() {
     ESPARSE_ASSIGN_OR_RETURN(head_, LinearLayer::load(store, "lm_head", c.vocab_size, c.embed_size, false));
   }
   if (projects()) {
-    ESPARSE_ASSIGN_OR_RETURN(project_in_, LinearLayer::load(store, root + "project_in", c.hidden_size, c.embed_size, false));
-    ESPARSE_ASSIGN_OR_RETURN(project_out_, LinearLayer::load(store, root + "project_out", c.embed_size, c.hidden_size, false));
+    ESPARSE_ASSIGN_OR_RETURN(project_in_,
+                             LinearLayer::load(store, root + "project_in", c.hidden_size, c.embed_size, false));
+    ESPARSE_ASSIGN_OR_RETURN(project_out_,
+                             LinearLayer::load(store, root + "project_out", c.embed_size, c.hidden_size, false));
   }
   if (c.final_norm) {
     ESPARSE_ASSIGN_OR_RETURN(final_norm_, load_norm(root + "final_layer_norm"));
@@ -106,11 +118,13 @@ void OptModel::embed(std::span<const int32_t> tokens, int64_t first_position, Ma
   add(hidden, positions.view());
 }
 
-void OptModel::apply_norm(const Norm& norm, MatrixView<const float> x, std::span<const int32_t> order, MatrixView<float> y) const {
+void OptModel::apply_norm(const Norm& norm, MatrixView<const float> x, std::span<const int32_t> order,
+                          MatrixView<float> y) const {
   layer_norm(x, norm.gain, norm.bias, config_.norm_eps, order, y);
 }
 
-void OptModel::half_block_input(const Norm& norm, MatrixView<const float> hidden, std::span<const int32_t> order, MatrixView<float> x) const {
+void OptModel::half_block_input(const Norm& norm, MatrixView<const float> hidden, std::span<const int32_t> order,
+                                MatrixView<float> x) const {
   if (config_.norm_before) {
     apply_norm(norm, hidden, order, x);
   } else if (order.empty()) {
@@ -125,7 +139,8 @@ void OptModel::add_half_block(const Norm& norm, MatrixView<const float> y, Matri
   if (config_.norm_before) return;
   Matrix<float> normalised(hidden.rows, hidden.cols);
   apply_norm(norm, hidden, {}, normalised.view());
-  for (int64_t t = 0; t < hidden.rows; ++t) std::copy(normalised.row(t).begin(), normalised.row(t).end(), hidden.row(t).begin());
+  for (int64_t t = 0; t < hidden.rows; ++t)
+    std::copy(normalised.row(t).begin(), normalised.row(t).end(), hidden.row(t).begin());
 }
 
 void OptModel::forward_block(int64_t layer, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
@@ -141,7 +156,8 @@ void OptModel::forward_block(int64_t layer, MatrixView<float> hidden, int64_t fi
   block.k.apply(x.view(), cache.keys.view().rows_from(first_position, tokens));
   block.v.apply(x.view(), cache.values.view().rows_from(first_position, tokens));
   const AttentionShape shape{c.num_heads, c.num_heads, c.head_dim, 1.0f / std::sqrt(static_cast<float>(c.head_dim)), 0};
-  causal_attention(shape, q.view(), cache.keys.view().rows_from(0, total), cache.values.view().rows_from(0, total), attended.view());
+  causal_attention(shape, q.view(), cache.keys.view().rows_from(0, total), cache.values.view().rows_from(0, total),
+                   attended.view());
   if (observer) observer->observe(InputSite::output, attended.view());
   block.o.apply(attended.view(), x.view());
   add_half_block(block.attention_norm, x.view(), hidden);

@@ -55,8 +55,8 @@ double yarn_mscale(double scale, double mscale) { return scale <= 1 ? 1.0 : 0.1 
 // beta_slow times within the original context are divided by `factor`, with a linear ramp between.
 Status scale_yarn(const JsonFields& scaling, const RopeInputs& inputs, std::vector<double>& frequencies,
                   float& attention_scale) {
-  ESPARSE_ASSIGN_OR_RETURN(double original,
-                           scaling.number("original_max_position_embeddings", static_cast<double>(inputs.max_positions)));
+  ESPARSE_ASSIGN_OR_RETURN(
+      double original, scaling.number("original_max_position_embeddings", static_cast<double>(inputs.max_positions)));
   ESPARSE_ASSIGN_OR_RETURN(const double factor, positive(scaling, "factor"));
   ESPARSE_ASSIGN_OR_RETURN(const double beta_fast, scaling.number("beta_fast", 32.0));
   ESPARSE_ASSIGN_OR_RETURN(const double beta_slow, scaling.number("beta_slow", 1.0));

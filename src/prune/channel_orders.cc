@@ -20,7 +20,8 @@ ChannelOrder value_row_order(const ChannelOrder& output_order, const ModelConfig
 
 }  // namespace
 
-ChannelOrder row_order(const DecoderBlock& block, const LinearLayer& linear, const BlockOrders& orders, const ModelConfig& config) {
+ChannelOrder row_order(const DecoderBlock& block, const LinearLayer& linear, const BlockOrders& orders,
+                       const ModelConfig& config) {
   if (&linear == &block.v) return value_row_order(at(orders, InputSite::output), config);
   if (&linear == &block.gate || &linear == &block.up) return at(orders, InputSite::down);
   return {};

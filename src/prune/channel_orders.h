@@ -4,19 +4,20 @@
 
 #include <array>
 
-#include "model/decoder_block.h"
 #include "model/config.h"
+#include "model/decoder_block.h"
 #include "prune/shuffle.h"
 
 namespace esparse {
 
-// Per input site; index with static_cast<size_t>(InputSite); empty = identity. The order at `output` must permute within heads, alike
-// for all query heads of one KV head.
+// Per input site; index with static_cast<size_t>(InputSite); empty = identity. The order at `output` must permute
+// within heads, alike for all query heads of one KV head.
 using BlockOrders = std::array<ChannelOrder, kInputSites.size()>;
 
 // The new order of a linear's rows: v follows the order at `output`, gate and up (or fc1) follow the order at `down`,
 // all others stay (empty).
-ChannelOrder row_order(const DecoderBlock& block, const LinearLayer& linear, const BlockOrders& orders, const ModelConfig& config);
+ChannelOrder row_order(const DecoderBlock& block, const LinearLayer& linear, const BlockOrders& orders,
+                       const ModelConfig& config);
 
 // Permutes rows, biases and columns of the dense linears, and lets the norms write the orders at `attention` and `mlp`.
 void apply_channel_orders(DecoderBlock& block, const BlockOrders& orders, const ModelConfig& config);

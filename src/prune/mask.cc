@@ -24,7 +24,8 @@ void nm_mask(MatrixView<const float> saliency, NmPattern pattern, MatrixView<uin
   ESPARSE_CHECK(pattern.valid() && saliency.cols % pattern.group == 0);
   ESPARSE_CHECK(saliency.rows == mask.rows && saliency.cols == mask.cols);
   constexpr int64_t kChunkRows = 64;
-  parallel_for(ceil_div(saliency.rows, kChunkRows), [&](int64_t chunk, int) {
+  const int64_t comparisons = saliency.rows * saliency.cols * pattern.group;
+  parallel_for_sized(ceil_div(saliency.rows, kChunkRows), comparisons, [&](int64_t chunk, int) {
     const int64_t end = std::min(saliency.rows, (chunk + 1) * kChunkRows);
     for (int64_t row = chunk * kChunkRows; row < end; ++row) {
       for (int64_t first = 0; first < saliency.cols; first += pattern.group)

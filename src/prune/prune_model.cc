@@ -23,7 +23,8 @@ LayerProblem make_problem(const DecoderBlock& block, InputSite site, InputStatis
 }
 
 // The weight with zeros where the mask is, packed. The mask's rows are in the order that the weight had before `rows`.
-Result<NmMatrix> pack_masked(const LinearLayer& linear, const Matrix<uint8_t>& mask, const ChannelOrder& rows, NmPattern pattern) {
+Result<NmMatrix> pack_masked(const LinearLayer& linear, const Matrix<uint8_t>& mask, const ChannelOrder& rows,
+                             NmPattern pattern) {
   const auto& dense = std::get<DenseView>(linear.weight());
   const int64_t width = dtype_bytes(dense.dtype);
   std::vector<std::byte> masked(static_cast<size_t>(dense.out_features * dense.row_bytes()));
@@ -37,7 +38,8 @@ Result<NmMatrix> pack_masked(const LinearLayer& linear, const Matrix<uint8_t>& m
   return pack_nm(pattern, dense.dtype, masked, dense.out_features, dense.in_features);
 }
 
-Status install(DecoderBlock& block, const SiteSolutions& solutions, const ModelConfig& config, NmPattern pattern, PruneReport& report) {
+Status install(DecoderBlock& block, const SiteSolutions& solutions, const ModelConfig& config, NmPattern pattern,
+               PruneReport& report) {
   BlockOrders orders;
   for (size_t site = 0; site < orders.size(); ++site) orders[site] = solutions[site].order;
   apply_channel_orders(block, orders, config);

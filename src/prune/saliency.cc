@@ -39,7 +39,7 @@ void score_wanda(MatrixView<const float> weight, const InputStatistics& statisti
   scale_channels(weight, input_norms(statistics, options.norm_reduction), saliency);
 }
 
-// E-Sparse section 2.2: |w_ij| * (IR_j + alpha * ||x_j||_2), the entropy added as published, not multiplied.
+// E-Sparse: |w_ij| * (IR_j + alpha * ||x_j||_2), the entropy added, not multiplied (docs/methods/esparse.md, 2.2).
 void score_esparse(MatrixView<const float> weight, const InputStatistics& statistics, const SaliencyOptions& options,
                    MatrixView<float> saliency) {
   std::vector<double> factors = input_norms(statistics, options.norm_reduction);

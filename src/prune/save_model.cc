@@ -23,7 +23,8 @@ class TensorList {
   void add_dense(const LinearLayer& linear) {
     const auto& dense = std::get<DenseView>(linear.weight());
     const auto bytes = static_cast<size_t>(dense.out_features * dense.row_bytes());
-    tensors_.push_back({linear.name() + ".weight", dense.dtype, {dense.out_features, dense.in_features}, {dense.data, bytes}});
+    tensors_.push_back(
+        {linear.name() + ".weight", dense.dtype, {dense.out_features, dense.in_features}, {dense.data, bytes}});
   }
 
   // The bias in the type it has in the source; converting back is exact, since it came from there.
@@ -46,7 +47,8 @@ class TensorList {
   std::deque<std::vector<std::byte>> owned_;
 };
 
-// "model.layers.0.mlp.up_proj" -> "model.layers.0.mlp.input_order", "model.decoder.layers.0.fc1" -> "...fc1.input_order".
+// "model.layers.0.mlp.up_proj" -> "model.layers.0.mlp.input_order", "model.decoder.layers.0.fc1" ->
+// "...fc1.input_order".
 std::string mlp_order_name(const DecoderBlock& block) {
   return block.has_gate ? block.name + ".mlp.input_order" : block.name + ".fc1.input_order";
 }
@@ -73,11 +75,23 @@ TensorList collect(const Model& model) {
   return list;
 }
 
+// Under the name that loaders look for.
+Status add_tokenizer(const std::filesystem::path& file, const std::filesystem::path& directory) {
+  const std::filesystem::path target = directory / ("tokenizer" + file.extension().string());
+  if (std::filesystem::exists(target)) return {};
+  ESPARSE_ASSIGN_OR_RETURN(const std::string contents, read_file(file));
+  return write_file_atomically(target, contents);
+}
+
 }  // namespace
 
-Status save_pruned_model(const Model& model, const Json& report, const std::filesystem::path& directory) {
+Status save_pruned_model(const Model& model, const std::filesystem::path& tokenizer_file, const Json& report,
+                         const std::filesystem::path& directory) {
   const Checkpoint& source = model.checkpoint();
-  ESPARSE_RETURN_IF_ERROR(copy_side_files(source.directory, directory));
+  if (std::filesystem::is_directory(source.path)) {
+    ESPARSE_RETURN_IF_ERROR(copy_side_files(source.directory, directory));
+  }
+  ESPARSE_RETURN_IF_ERROR(add_tokenizer(tokenizer_file, directory));
   ESPARSE_RETURN_IF_ERROR(write_file_atomically(directory / "config.json", source.config.dump(2) + "\n"));
   ESPARSE_RETURN_IF_ERROR(write_file_atomically(directory / "esparse.json", report.dump(2) + "\n"));
   const TensorList list = collect(model);

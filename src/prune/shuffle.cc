@@ -58,7 +58,8 @@ double retained_mass(MatrixView<const float> saliency, NmPattern pattern, std::s
   ESPARSE_CHECK(static_cast<int64_t>(order.size()) == saliency.cols);
   constexpr int64_t kChunkRows = 64;  // fixed, so that the sum is the same for any number of threads
   std::vector<double> partial(ceil_div(saliency.rows, kChunkRows));
-  parallel_for(static_cast<int64_t>(partial.size()), [&](int64_t chunk, int) {
+  const int64_t operations = saliency.rows * saliency.cols * pattern.group;
+  parallel_for_sized(static_cast<int64_t>(partial.size()), operations, [&](int64_t chunk, int) {
     const int64_t end = std::min(saliency.rows, (chunk + 1) * kChunkRows);
     for (int64_t row = chunk * kChunkRows; row < end; ++row)
       partial[chunk] += row_mass(saliency.row(row).data(), pattern, order);

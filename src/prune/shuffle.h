@@ -23,7 +23,7 @@ struct ShuffleOptions {
   bool global = false;
   bool local = false;
   DealStyle deal = DealStyle::snake;
-  int64_t block = 256;  // channels per local search block (E-Sparse section 3.3), rounded down to a multiple of M
+  int64_t block = 256;  // channels per local search block (E-Sparse), rounded down to a multiple of M
 
   // "none", "global", "local", "global+local".
   static Result<ShuffleOptions> parse(std::string_view text);

@@ -60,7 +60,7 @@ BlockSwapSearch::BlockSwapSearch(MatrixView<const float> saliency, NmPattern pat
   }
   load_values(saliency);
   const std::vector<uint8_t> all(groups_, 1);
-  parallel_for(groups_, [&](int64_t group, int) { refresh_thresholds(group); });
+  parallel_for_sized(groups_, groups_ * threshold_operations(), [&](int64_t group, int) { refresh_thresholds(group); });
   refresh(all);
 }
 
@@ -151,14 +151,16 @@ void BlockSwapSearch::refresh(const std::vector<uint8_t>& changed) {
   std::vector<int64_t> groups;
   for (int64_t group = 0; group < groups_; ++group)
     if (changed[group] != 0) groups.push_back(group);
-  parallel_for(static_cast<int64_t>(groups.size()), [&](int64_t index, int) { refresh_gains(groups[index]); });
+  const auto count = static_cast<int64_t>(groups.size());
+  parallel_for_sized(count, count * pattern_.group * channels_ * padded_rows_,
+                     [&](int64_t index, int) { refresh_gains(groups[index]); });
   refresh_best_swaps(changed);
 }
 
 // The swaps of a round, best first. Only the best of each pair of groups can be among them: once it is made, or one of
 // its groups is taken by a better one, the pair is out of the round.
 std::vector<BlockSwapSearch::Swap> BlockSwapSearch::choose_swaps() const {
-  constexpr double kShareOfBest = 1e-5;  // E-Sparse section 3.2 b, from apex
+  constexpr double kShareOfBest = 1e-5;  // docs/methods/channel-shuffle.md
   double largest = 0.0;
   for (const Swap& swap : best_) largest = std::max(largest, swap.gain);
   const double wanted = std::max(kShareOfBest * largest, min_gain_);
@@ -205,7 +207,9 @@ bool BlockSwapSearch::run_round() {
   const std::vector<Swap> swaps = choose_swaps();
   std::vector<uint8_t> made(swaps.size());
   // The swaps of a round share no group, so they are made independently.
-  parallel_for(static_cast<int64_t>(swaps.size()), [&](int64_t index, int) { made[index] = make(swaps[index]); });
+  const auto count = static_cast<int64_t>(swaps.size());
+  parallel_for_sized(count, 2 * count * threshold_operations(),
+                     [&](int64_t index, int) { made[index] = make(swaps[index]); });
   std::vector<uint8_t> changed(groups_);
   bool any = false;
   for (size_t index = 0; index < swaps.size(); ++index) {

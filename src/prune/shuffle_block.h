@@ -23,7 +23,7 @@ class BlockSwapSearch {
   BlockSwapSearch(MatrixView<const float> saliency, NmPattern pattern, std::span<const int32_t> channels,
                   double min_gain);
 
-  // One round of E-Sparse section 3.2: the best swaps first, each group in at most one. False when none was made.
+  // One round of the local search: the best swaps first, each group in at most one. False when none was made.
   bool run_round();
 
   // Current order, as columns of the saliency.
@@ -43,6 +43,7 @@ class BlockSwapSearch {
   void load_values(MatrixView<const float> saliency);
   int64_t panel_offset(int64_t panel) const { return panel * kPanelRows * channels_; }
   int64_t panel_rows(int64_t panel) const;
+  int64_t threshold_operations() const { return padded_rows_ * pattern_.group * (pattern_.kept + 1); }  // of one group
   void refresh_thresholds(int64_t group);
   void refresh_gains(int64_t group);
   void refresh_best_swaps(const std::vector<uint8_t>& changed);

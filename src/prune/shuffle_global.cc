@@ -24,7 +24,8 @@ ChannelOrder global_naive_shuffle(MatrixView<const float> saliency, NmPattern pa
   ChannelOrder ranked = identity_order(saliency.cols);
   std::ranges::stable_sort(ranked, [&](int32_t a, int32_t b) { return means[a] > means[b]; });
 
-  // E-Sparse section 3.1: rank r goes to slot r div G of group r mod G; `snake` deals every second round backwards.
+  // E-Sparse, global naive shuffle: rank r goes to slot r div G of group r mod G; `snake` deals every second round
+  // backwards.
   const int64_t groups = saliency.cols / pattern.group;
   ChannelOrder order(ranked.size());
   for (int64_t rank = 0; rank < saliency.cols; ++rank) {

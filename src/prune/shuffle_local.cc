@@ -36,12 +36,11 @@ ChannelOrder local_block_shuffle(MatrixView<const float> saliency, NmPattern pat
     }
     std::ranges::copy(search.order(), channels.begin());
   };
-  // Few large blocks: one after the other, each with all threads inside. The result is the same either way.
-  constexpr int64_t kWorthSplitting = int64_t{1} << 24;  // about 5 ms; below, waking the threads every round costs more
-  if (blocks < thread_count() && block * block * saliency.rows >= kWorthSplitting) {
+  // Fewer blocks than threads: one after the other, each with all threads inside. The result is the same either way.
+  if (blocks < thread_count()) {
     for (int64_t index = 0; index < blocks; ++index) search_block(index, 0);
   } else {
-    parallel_for(blocks, search_block);
+    parallel_for_sized(blocks, saliency.cols * block * saliency.rows, search_block);
   }
   return order;
 }

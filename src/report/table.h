@@ -12,8 +12,8 @@ class Table {
 
   void add_row(std::vector<std::string> cells);
   void add_rule() { rows_.emplace_back(); }
-  // Lines ending in '\n'. A column whose every cell begins with a digit, sign or '-' is right-aligned. Widths count UTF-8 code
-  // points.
+  // Lines ending in '\n'. A column whose every cell begins with a digit, sign or '-' is right-aligned. Widths count
+  // UTF-8 code points.
   std::string text() const;
 
  private:

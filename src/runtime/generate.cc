@@ -17,7 +17,8 @@ bool is_eos(const Session& session, int32_t id) {
 // Turns ids into text as they come: what decode() adds behind the text already shown.
 class TextStream {
  public:
-  TextStream(const Tokenizer& tokenizer, std::vector<int32_t> prompt_ids) : tokenizer_(tokenizer), ids_(std::move(prompt_ids)) {}
+  TextStream(const Tokenizer& tokenizer, std::vector<int32_t> prompt_ids)
+      : tokenizer_(tokenizer), ids_(std::move(prompt_ids)) {}
 
   Status start() {
     ESPARSE_ASSIGN_OR_RETURN(const std::string shown, tokenizer_.decode(ids_));
@@ -59,7 +60,8 @@ size_t complete_utf8_prefix(std::string_view text) {
 Result<Generation> generate(const Session& session, std::string_view prompt, const GenerateOptions& options,
                             const std::function<void(std::string_view)>& on_text) {
   ESPARSE_RETURN_IF_ERROR(options.sampling.validate());
-  if (options.max_new_tokens < 1) return invalid_argument("-n: expected at least 1 token, got {}", options.max_new_tokens);
+  if (options.max_new_tokens < 1)
+    return invalid_argument("-n: expected at least 1 token, got {}", options.max_new_tokens);
   const Model& model = *session.model;
   Generation result;
   ESPARSE_ASSIGN_OR_RETURN(result.prompt_ids, session.tokenizer->encode(prompt, true));
@@ -82,7 +84,9 @@ Result<Generation> generate(const Session& session, std::string_view prompt, con
   while (true) {
     ESPARSE_ASSIGN_OR_RETURN(const Matrix<float> hidden, model.forward(input, cache));
     model.logits(hidden.view().rows_from(hidden.rows() - 1, 1), logits.view());
-    const int32_t id = sampler.next(logits.row(0));
+    // Embedding tables are often padded beyond the tokenizer's ids; the padding has no text.
+    const int32_t id =
+        sampler.next(logits.row(0).first(std::min(model.config().vocab_size, session.tokenizer->vocab_size())));
     if (result.prefill_seconds == 0) {
       result.prefill_seconds = seconds_since(start);
       start = Clock::now();

@@ -24,13 +24,13 @@ struct Generation {
   std::vector<int32_t> new_ids;  // the EOS that ended it is not among them
   std::string text;              // of the new ids
   double prefill_seconds = 0;
-  double decode_seconds = 0;     // from the second new token on: the first one comes out of the prefill
+  double decode_seconds = 0;  // from the second new token on: the first one comes out of the prefill
   int64_t decode_steps = 0;
 };
 
-// `on_text` receives the continuation piece by piece, each piece complete UTF-8 (incomplete sequences wait). Ends at max_new_tokens, at
-// an EOS of the config, or when the model has no position left. Refuses an empty prompt for a tokenizer without BOS, and a prompt
-// longer than the model's context.
+// `on_text` receives the continuation piece by piece, each piece complete UTF-8 (incomplete sequences wait). Ends at
+// max_new_tokens, at an EOS of the config, or when the model has no position left. Refuses an empty prompt for a
+// tokenizer without BOS, and a prompt longer than the model's context.
 Result<Generation> generate(const Session& session, std::string_view prompt, const GenerateOptions& options,
                             const std::function<void(std::string_view)>& on_text);
 

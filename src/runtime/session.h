@@ -13,9 +13,10 @@ namespace esparse {
 struct Session {
   std::unique_ptr<Model> model;
   std::unique_ptr<Tokenizer> tokenizer;
+  std::filesystem::path tokenizer_file;  // where it was read from
 };
 
-// `tokenizer_path` may be empty: the model's own directory is searched then. Refuses a tokenizer whose ids do not fit
+// `tokenizer_path` is a file, a directory, or empty: the model's own directory is searched then. Refuses a tokenizer whose ids do not fit
 // the model's vocabulary.
 Result<Session> open_session(const std::filesystem::path& model_path, const std::filesystem::path& tokenizer_path);
 

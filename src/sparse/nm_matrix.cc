@@ -216,7 +216,7 @@ Result<NmMatrix> pack_nm(NmPattern pattern, DType dtype, std::span<const std::by
   packed.values.resize(packed.view().values_bytes());
   packed.bitmask.resize(packed.view().bitmask_bytes());
   ESPARSE_RETURN_IF_ERROR(with_weight_word(dtype, [&](auto word) {
-    return for_each_row(out_features,
+    return for_each_row(out_features, in_features,
                         [&](int64_t row) { return pack_row<decltype(word)>(weight.data(), row, packed); });
   }));
   return packed;
@@ -225,7 +225,7 @@ Result<NmMatrix> pack_nm(NmPattern pattern, DType dtype, std::span<const std::by
 std::vector<std::byte> unpack_nm(const NmView& packed) {
   std::vector<std::byte> dense(packed.out_features * packed.in_features * dtype_bytes(packed.dtype));
   const Status status = with_weight_word(packed.dtype, [&](auto word) {
-    return for_each_row(packed.out_features, [&](int64_t row) {
+    return for_each_row(packed.out_features, packed.in_features, [&](int64_t row) {
       unpack_row<decltype(word)>(packed, row, dense.data());
       return Status();
     });
@@ -246,7 +246,7 @@ Status validate_nm(const NmView& packed, std::span<const std::byte> values, std:
       check_bytes("values", values.size(), packed.out_features, packed.kept_per_row() * dtype_bytes(packed.dtype)));
   ESPARSE_RETURN_IF_ERROR(check_bytes("bitmask", bitmask.size(), packed.out_features, packed.bitmask_row_bytes()));
   return with_weight_word(packed.dtype, [&](auto word) {
-    return for_each_row(packed.out_features, [&](int64_t row) {
+    return for_each_row(packed.out_features, packed.in_features, [&](int64_t row) {
       return check_row<decltype(word)>(packed, values.data(), bitmask.data(), row);
     });
   });

@@ -90,21 +90,16 @@ class BitWriter {
   int filled_ = 0;
 };
 
-// body(row) -> Status for every row, in parallel; the error of the lowest failing row, whatever the thread count.
+// body(row) -> Status for every row of `row_elements` weights, in parallel; the error of the lowest failing row,
+// whatever the thread count.
 template <typename Body>
-Status for_each_row(int64_t rows, Body&& body) {
+Status for_each_row(int64_t rows, int64_t row_elements, Body&& body) {
   constexpr int64_t kChunkRows = 32;  // enough work per hand-out, enough pieces for many cores
-  const int64_t chunks = ceil_div(rows, kChunkRows);
-  std::vector<Status> failures(static_cast<size_t>(chunks));
-  auto run_chunk = [&](int64_t chunk, int) {
+  std::vector<Status> failures(static_cast<size_t>(ceil_div(rows, kChunkRows)));
+  parallel_for_sized(static_cast<int64_t>(failures.size()), rows * row_elements, [&](int64_t chunk, int) {
     const int64_t end = std::min(rows, (chunk + 1) * kChunkRows);
     for (int64_t row = chunk * kChunkRows; row < end && failures[chunk].ok(); ++row) failures[chunk] = body(row);
-  };
-  if (chunks == 1) {
-    run_chunk(0, 0);  // waking the threads would cost more than the work
-  } else {
-    parallel_for(chunks, run_chunk);
-  }
+  });
   for (Status& failure : failures)
     if (!failure.ok()) return std::move(failure);
   return {};

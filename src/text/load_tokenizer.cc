@@ -45,16 +45,16 @@ Result<std::unique_ptr<Tokenizer>> load_tokenizer_file(const fs::path& file) {
   return unsupported("{}: expected a tokenizer file named *.json or *.model", file.string());
 }
 
-Result<std::unique_ptr<Tokenizer>> load_tokenizer(const fs::path& directory) {
+Result<fs::path> find_tokenizer_file(const fs::path& directory) {
   std::error_code error;
   if (!fs::is_directory(directory, error)) {
     return not_found("{}: expected a directory with a tokenizer", directory.string());
   }
   for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
-    if (is_file(directory / name)) return load_tokenizer_file(directory / name);
+    if (is_file(directory / name)) return directory / name;
   }
   ESPARSE_ASSIGN_OR_RETURN(const std::vector<fs::path> candidates, llama2c_tokenizers(directory));
-  if (candidates.size() == 1) return load_tokenizer_file(candidates.front());
+  if (candidates.size() == 1) return candidates.front();
   if (candidates.size() > 1) {
     return invalid_argument("{}: expected one tok<vocab>.model, got {} and {} more", directory.string(),
                             candidates.front().filename().string(), candidates.size() - 1);
@@ -64,6 +64,11 @@ Result<std::unique_ptr<Tokenizer>> load_tokenizer(const fs::path& directory) {
                        directory.string());
   }
   return not_found("{}: no tokenizer.json, tokenizer.model or tok<vocab>.model", directory.string());
+}
+
+Result<std::unique_ptr<Tokenizer>> load_tokenizer(const fs::path& directory) {
+  ESPARSE_ASSIGN_OR_RETURN(const fs::path file, find_tokenizer_file(directory));
+  return load_tokenizer_file(file);
 }
 
 }  // namespace esparse

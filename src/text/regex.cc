@@ -19,6 +19,9 @@ std::string pcre2_message(int code) {
   return reinterpret_cast<const char*>(buffer.data());
 }
 
+struct FreeCode {
+  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
+};
 struct FreeMatchData {
   void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
 };
@@ -54,6 +57,15 @@ Result<Regex> Regex::compile(std::string_view pattern, const std::string& label)
   // Where there is no just-in-time compiler the interpreter gives the same matches.
   static_cast<void>(pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE));
   return Regex(std::make_shared<const Code>(compiled, label));
+}
+
+bool is_script_name(std::string_view name) {
+  const std::string pattern = fmt::format("\\p{{sc:{}}}", name);
+  int error = 0;
+  PCRE2_SIZE error_offset = 0;
+  const std::unique_ptr<pcre2_code, FreeCode> code(pcre2_compile(
+      reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), kOptions, &error, &error_offset, nullptr));
+  return code != nullptr;
 }
 
 Result<std::vector<TextSpan>> Regex::find_all(std::string_view text) const {

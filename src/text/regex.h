@@ -33,6 +33,9 @@ class Regex {
   std::shared_ptr<const Code> code_;
 };
 
+// Whether PCRE2 knows \p{sc:name}.
+bool is_script_name(std::string_view name);
+
 // The same expression for PCRE2 with UTF, UCP and MULTILINE; the error says what has no translation.
 Result<std::string> translate_regex(std::string_view pattern, const std::string& label);
 

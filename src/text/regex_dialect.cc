@@ -9,10 +9,12 @@
 namespace esparse {
 namespace {
 
-// Contents of bracket classes. PCRE2 also counts U+180E as \s, and has no marks or connectors in \w.
+// Contents of bracket classes. PCRE2 also counts U+180E as \s, and has neither marks nor connectors in \w.
 constexpr std::string_view kSpace =
     "\\x09-\\x0d\\x20\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
-constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+constexpr std::string_view kWordInClass = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+// Outside of brackets Oniguruma's \w and \b also take the superscripts and fractions of Latin-1 in.
+constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}";
 constexpr std::string_view kHex = "0-9a-fA-F";
 // Escapes with one meaning in both dialects, outside and inside of a bracket class.
 constexpr std::string_view kSameOutside = "dDAzZGnrtfae0123456789R";
@@ -113,7 +115,7 @@ class Translator {
         out_.append("\\P{White_Space}");
         return {};
       case 'w':
-        out_.append(kWord);
+        out_.append(kWordInClass);
         return {};
       case 'h':
         out_.append(kHex);
@@ -139,10 +141,15 @@ class Translator {
   Status property(char c) {
     const size_t close = in_.find('}', at_);
     if (peek() != '{' || close == std::string_view::npos) return refuse(fmt::format("\\{} without a name", c));
-    out_.push_back('\\');
-    out_.push_back(c);
-    out_.append(in_, at_, close + 1 - at_);
+    std::string_view name = in_.substr(at_ + 1, close - at_ - 1);
     at_ = close + 1;
+    bool negative = c == 'P';
+    if (name.starts_with('^')) {
+      negative = !negative;
+      name.remove_prefix(1);
+    }
+    // For PCRE2 a bare script name also takes in what scripts share, such as the CJK full stop.
+    out_.append(fmt::format("\\{}{{{}{}}}", negative ? 'P' : 'p', is_script_name(name) ? "sc:" : "", name));
     return {};
   }
 
@@ -211,7 +218,7 @@ class Translator {
     else if (name == "space")
       out_.append(kSpace);
     else if (name == "word")
-      out_.append(kWord);
+      out_.append(kWordInClass);
     else if (name == "xdigit")
       out_.append(kHex);
     else

@@ -32,10 +32,13 @@ class Tokenizer {
   virtual std::optional<int32_t> eos_id() const = 0;  // as the tokenizer's own files name it
 };
 
-// Looks in `directory` for tokenizer.json, then tokenizer.model (then, beside a llama2.c file, tok<vocab>.model).
-// tokenizer_config.json gives add_bos_token / add_eos_token for SentencePiece. Errors name the file.
-Result<std::unique_ptr<Tokenizer>> load_tokenizer(const std::filesystem::path& directory);
-// One file: *.json or *.model.
+// The tokenizer of a model directory: tokenizer.json, else tokenizer.model, else (beside a llama2.c file) the one
+// tok<vocab>.model. Refuses, naming the directory, when there is none or several.
+Result<std::filesystem::path> find_tokenizer_file(const std::filesystem::path& directory);
+// Loads *.json or *.model; a tokenizer_config.json beside it gives add_bos_token / add_eos_token for SentencePiece.
+// Errors name the file.
 Result<std::unique_ptr<Tokenizer>> load_tokenizer_file(const std::filesystem::path& file);
+// Both in one.
+Result<std::unique_ptr<Tokenizer>> load_tokenizer(const std::filesystem::path& directory);
 
 }  // namespace esparse

@@ -12,7 +12,8 @@
 namespace esparse {
 namespace {
 
-const std::filesystem::path kFixture = std::filesystem::path(ESPARSE_SOURCE_DIR) / "tests/golden/models/llama2-gqa-untied";
+const std::filesystem::path kFixture =
+    std::filesystem::path(ESPARSE_SOURCE_DIR) / "tests/golden/models/llama2-gqa-untied";
 
 std::unique_ptr<Model> load_model() {
   auto checkpoint = open_checkpoint(kFixture);

@@ -11,7 +11,8 @@ namespace {
 using namespace testing_support;
 
 // Attention by its definition, in double.
-Matrix<double> reference_attention(const AttentionShape& s, const Matrix<float>& q, const Matrix<float>& k, const Matrix<float>& v) {
+Matrix<double> reference_attention(const AttentionShape& s, const Matrix<float>& q, const Matrix<float>& k,
+                                   const Matrix<float>& v) {
   Matrix<double> out(q.rows(), q.cols());
   const int64_t past = k.rows() - q.rows(), shared = s.num_heads / s.num_kv_heads;
   for (int64_t t = 0; t < q.rows(); ++t)
@@ -46,14 +47,17 @@ TEST(Attention, AgreesWithTheDefinition) {
       for (const int64_t past : {0, 1, 13})
         for (const int64_t tokens : {1, 2, 5, 64, 65, 130}) {
           const AttentionShape shape{4, kv_heads, 6, 0.7f, window};
-          const auto q = random_matrix(tokens, 24, 1), k = random_matrix(past + tokens, kv_heads * 6, 2), v = random_matrix(past + tokens, kv_heads * 6, 3);
+          const auto q = random_matrix(tokens, 24, 1), k = random_matrix(past + tokens, kv_heads * 6, 2),
+                     v = random_matrix(past + tokens, kv_heads * 6, 3);
           Matrix<float> out(tokens, 24);
           for (float& value : out.values()) value = std::numeric_limits<float>::quiet_NaN();
           causal_attention(shape, q.view(), k.view(), v.view(), out.view());
           const auto reference = reference_attention(shape, q, k, v);
           for (int64_t t = 0; t < tokens; ++t)
             for (int64_t c = 0; c < 24; ++c)
-              ASSERT_NEAR(out(t, c), reference(t, c), 3e-6) << "kv heads " << kv_heads << " window " << window << " past " << past << " tokens " << tokens << " at " << t << "," << c;
+              ASSERT_NEAR(out(t, c), reference(t, c), 3e-6)
+                  << "kv heads " << kv_heads << " window " << window << " past " << past << " tokens " << tokens
+                  << " at " << t << "," << c;
         }
 }
 

@@ -31,7 +31,8 @@ TEST_P(LinearTest, AgreesWithReference) {
         values = rounded(GetParam().dtype, values);
         const auto bytes = stored(GetParam().dtype, values);
         auto packed = pack_nm(pattern, GetParam().dtype, bytes, out, in);
-        const WeightView weight = GetParam().packed ? WeightView(packed->view()) : WeightView(DenseView{GetParam().dtype, out, in, bytes.data()});
+        const WeightView weight = GetParam().packed ? WeightView(packed->view())
+                                                    : WeightView(DenseView{GetParam().dtype, out, in, bytes.data()});
         const auto x = random_values(tokens * in, 3), bias = random_values(out, 4);
         Matrix<float> y(tokens, out);
         for (float& value : y.values()) value = std::numeric_limits<float>::quiet_NaN();
@@ -41,7 +42,8 @@ TEST_P(LinearTest, AgreesWithReference) {
             auto reference = dot_reference(values.data() + o * in, x.data() + t * in, in);
             reference.value += bias[o];
             reference.magnitude += std::abs(bias[o]);
-            ASSERT_NEAR(y(t, o), reference.value, dot_tolerance(reference, in)) << out << "x" << in << " tokens " << tokens << " at " << t << "," << o;
+            ASSERT_NEAR(y(t, o), reference.value, dot_tolerance(reference, in))
+                << out << "x" << in << " tokens " << tokens << " at " << t << "," << o;
           }
       }
 }
@@ -52,7 +54,8 @@ TEST_P(LinearTest, SameBitsForEveryThreadCount) {
   make_nm(values, {2, 4}, 2);
   const auto bytes = stored(GetParam().dtype, values);
   auto packed = pack_nm({2, 4}, GetParam().dtype, bytes, out, in);
-  const WeightView weight = GetParam().packed ? WeightView(packed->view()) : WeightView(DenseView{GetParam().dtype, out, in, bytes.data()});
+  const WeightView weight =
+      GetParam().packed ? WeightView(packed->view()) : WeightView(DenseView{GetParam().dtype, out, in, bytes.data()});
   for (const int64_t tokens : {1, 3, 130, 600}) {
     const auto x = random_values(tokens * in, 3);
     std::vector<Matrix<float>> results;
@@ -62,7 +65,8 @@ TEST_P(LinearTest, SameBitsForEveryThreadCount) {
       linear(weight, MatrixView<const float>(x.data(), tokens, in), {}, results.back().view());
     }
     for (size_t i = 1; i < results.size(); ++i)
-      EXPECT_EQ(0, std::memcmp(results[0].data(), results[i].data(), results[0].values().size_bytes())) << tokens << " tokens, variant " << i;
+      EXPECT_EQ(0, std::memcmp(results[0].data(), results[i].data(), results[0].values().size_bytes()))
+          << tokens << " tokens, variant " << i;
   }
 }
 
@@ -70,7 +74,8 @@ INSTANTIATE_TEST_SUITE_P(Weights, LinearTest,
                          testing::Values(Case{DType::f32, false}, Case{DType::bf16, false}, Case{DType::f16, false},
                                          Case{DType::f32, true}, Case{DType::bf16, true}, Case{DType::f16, true}),
                          [](const auto& instance) {
-                           return std::string(dtype_name(instance.param.dtype)) + (instance.param.packed ? "_packed" : "_dense");
+                           return std::string(dtype_name(instance.param.dtype)) +
+                                  (instance.param.packed ? "_packed" : "_dense");
                          });
 
 }  // namespace

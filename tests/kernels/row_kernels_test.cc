@@ -62,10 +62,12 @@ TEST_P(RowKernelsTest, PackedRowsExpandAndMultiply) {
       for (int64_t row = 0; row < rows; ++row) {
         std::vector<float> expanded(columns + 8, std::numeric_limits<float>::quiet_NaN());
         kernels().expand_nm(packed->view(), row, expanded.data());
-        for (int64_t k = 0; k < columns; ++k) EXPECT_EQ(expanded[k], values[row * columns + k]) << pattern.text() << " row " << row << " column " << k;
+        for (int64_t k = 0; k < columns; ++k)
+          EXPECT_EQ(expanded[k], values[row * columns + k]) << pattern.text() << " row " << row << " column " << k;
         for (int64_t k = columns; k < columns + 8; ++k) EXPECT_TRUE(std::isnan(expanded[k])) << "wrote beyond the row";
         const auto reference = dot_reference(values.data() + row * columns, x.data(), columns);
-        EXPECT_NEAR(kernels().dot_nm(packed->view(), row, x.data()), reference.value, dot_tolerance(reference, columns)) << pattern.text();
+        EXPECT_NEAR(kernels().dot_nm(packed->view(), row, x.data()), reference.value, dot_tolerance(reference, columns))
+            << pattern.text();
       }
     }
   }
@@ -99,9 +101,11 @@ TEST_P(RowKernelsTest, AddScaled) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, RowKernelsTest,
-                         testing::Combine(testing::ValuesIn(tables()), testing::Values(DType::f32, DType::f16, DType::bf16)),
+                         testing::Combine(testing::ValuesIn(tables()),
+                                          testing::Values(DType::f32, DType::f16, DType::bf16)),
                          [](const auto& instance) {
-                           return std::string(std::get<0>(instance.param)->isa) + "_" + std::string(dtype_name(std::get<1>(instance.param)));
+                           return std::string(std::get<0>(instance.param)->isa) + "_" +
+                                  std::string(dtype_name(std::get<1>(instance.param)));
                          });
 
 TEST(IsaChoice, AnUnknownNameIsRefused) {

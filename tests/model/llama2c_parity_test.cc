@@ -22,8 +22,9 @@ class Llama2cWriter {
   void write() {
     const ModelConfig& c = model_.config();
     const auto vocab = static_cast<int32_t>(c.vocab_size);
-    const int32_t header[] = {static_cast<int32_t>(c.hidden_size), static_cast<int32_t>(c.intermediate_size), static_cast<int32_t>(c.num_layers),
-                              static_cast<int32_t>(c.num_heads), static_cast<int32_t>(c.num_kv_heads), c.tie_embeddings ? vocab : -vocab,
+    const int32_t header[] = {static_cast<int32_t>(c.hidden_size),  static_cast<int32_t>(c.intermediate_size),
+                              static_cast<int32_t>(c.num_layers),   static_cast<int32_t>(c.num_heads),
+                              static_cast<int32_t>(c.num_kv_heads), c.tie_embeddings ? vocab : -vocab,
                               static_cast<int32_t>(c.max_positions)};
     file_.write(reinterpret_cast<const char*>(header), sizeof(header));
     tensor("model.embed_tokens.weight");
@@ -38,7 +39,8 @@ class Llama2cWriter {
     per_layer("mlp.up_proj");
     tensor("model.norm.weight");
     const std::vector<float> frequencies(c.max_positions * c.head_dim, 0.0f);  // freq_cis_real and freq_cis_imag
-    file_.write(reinterpret_cast<const char*>(frequencies.data()), static_cast<std::streamsize>(frequencies.size() * sizeof(float)));
+    file_.write(reinterpret_cast<const char*>(frequencies.data()),
+                static_cast<std::streamsize>(frequencies.size() * sizeof(float)));
     if (!c.tie_embeddings) tensor("lm_head.weight");
   }
 
@@ -97,7 +99,8 @@ TEST_P(Llama2c, ComputesWhatTheCheckpointDoes) {
   const auto expected = logits_of(*original), got = logits_of(*converted);
   float largest = 0;
   for (float value : expected.values()) largest = std::max(largest, std::abs(value));
-  for (size_t i = 0; i < got.values().size(); ++i) ASSERT_NEAR(got.values()[i], expected.values()[i], 2e-3f * largest) << i;
+  for (size_t i = 0; i < got.values().size(); ++i)
+    ASSERT_NEAR(got.values()[i], expected.values()[i], 2e-3f * largest) << i;
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, Llama2c, testing::Values("llama1-mha", "llama-tied"), [](const auto& instance) {

@@ -1,4 +1,5 @@
-// Every golden checkpoint (made with transformers, see tools/golden) must give the same logits and the same greedy text.
+// Every golden checkpoint (made with transformers, see tools/golden) must give the same logits and the same greedy
+// text.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -129,9 +130,13 @@ INSTANTIATE_TEST_SUITE_P(Golden, Parity, testing::ValuesIn(fixture_names()), [](
 
 TEST(ParityFixtures, CoverEveryArchitecture) {
   const auto names = fixture_names();
-  for (const char* wanted : {"llama1-mha", "llama2-gqa-untied", "llama-tied", "llama-bias", "llama-rope-linear", "llama-rope-llama3",
-                             "llama-rope-yarn", "llama-headdim", "mistral-sliding", "qwen2", "qwen2-sliding", "qwen3", "seed-oss",
-                             "opt-prenorm", "opt-postnorm", "opt-proj", "opt-gelu", "llama-bf16", "llama-f16", "llama-sharded"})
+  for (const char* wanted : {"llama1-mha",      "llama2-gqa-untied", "llama-tied",
+                             "llama-bias",      "llama-rope-linear", "llama-rope-llama3",
+                             "llama-rope-yarn", "llama-headdim",     "mistral-sliding",
+                             "qwen2",           "qwen2-sliding",     "qwen3",
+                             "seed-oss",        "opt-prenorm",       "opt-postnorm",
+                             "opt-proj",        "opt-gelu",          "llama-bf16",
+                             "llama-f16",       "llama-sharded"})
     EXPECT_TRUE(std::find(names.begin(), names.end(), wanted) != names.end()) << wanted;
 }
 

@@ -106,7 +106,8 @@ TEST_P(PruneModel, PermutedDenseModelGivesTheSameLogits) {
 }
 
 TEST_P(PruneModel, EveryRecipeSurvivesSavingAndLoadingBitForBit) {
-  for (const auto& [saliency, shuffle] : {std::pair{"magnitude", "none"}, {"wanda", "local"}, {"esparse", "global+local"}})
+  for (const auto& [saliency, shuffle] :
+       {std::pair{"magnitude", "none"}, {"wanda", "local"}, {"esparse", "global+local"}})
     for (const char* pattern : {"2:4", "4:8"}) {
       const auto model = load_golden(GetParam());
       const auto windows = random_windows(*model, 4, 2);
@@ -117,11 +118,15 @@ TEST_P(PruneModel, EveryRecipeSurvivesSavingAndLoadingBitForBit) {
       const TempDir directory;
       const fs::path out = directory.path() / "out";
       fs::create_directory(out);
-      const Status saved = save_pruned_model(*model, Json::object(), out);
+      const fs::path tokenizer = directory.path() / "tok96.model";
+      write_text(tokenizer, "stands for a tokenizer");
+      const Status saved = save_pruned_model(*model, tokenizer, Json::object(), out);
       ASSERT_TRUE(saved.ok()) << saved.message();
+      EXPECT_TRUE(fs::exists(out / "tokenizer.model"));
       const auto reloaded = load(out);
       const auto ids = random_windows(*model, 1, 3)[0];
-      EXPECT_TRUE(same_bits(logits_of(*model, ids), logits_of(*reloaded, ids))) << saliency << " " << pattern << " " << shuffle;
+      EXPECT_TRUE(same_bits(logits_of(*model, ids), logits_of(*reloaded, ids)))
+          << saliency << " " << pattern << " " << shuffle;
       EXPECT_TRUE(reloaded->blocks()[0].down.is_packed());
     }
 }
@@ -155,8 +160,9 @@ TEST_P(PruneModel, KeptWeightsAreUnchanged) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, PruneModel,
-                         testing::Values("llama1-mha", "llama2-gqa-untied", "llama-bias", "llama-bf16", "llama-f16", "qwen2", "qwen3",
-                                         "seed-oss", "llama-headdim", "opt-prenorm", "opt-postnorm", "opt-proj"),
+                         testing::Values("llama1-mha", "llama2-gqa-untied", "llama-bias", "llama-bf16", "llama-f16",
+                                         "qwen2", "qwen3", "seed-oss", "llama-headdim", "opt-prenorm", "opt-postnorm",
+                                         "opt-proj"),
                          [](const auto& instance) {
                            std::string name = instance.param;
                            std::replace(name.begin(), name.end(), '-', '_');

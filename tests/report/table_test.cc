@@ -9,13 +9,17 @@ TEST(Table, AlignsNumbersRightAndWordsLeft) {
   Table table({"name", "count", "note"});
   table.add_row({"a", "1,234", "short"});
   table.add_rule();
-  table.add_row({"\xc3\xa9" "clair", "7", ""});
+  table.add_row(
+      {"\xc3\xa9"
+       "clair",
+       "7", ""});
   EXPECT_EQ(table.text(),
             "name    count  note\n"
             "--------------------\n"
             "a       1,234  short\n"
             "--------------------\n"
-            "\xc3\xa9" "clair      7\n");
+            "\xc3\xa9"
+            "clair      7\n");
 }
 
 TEST(Table, MissingCellsAreEmpty) {

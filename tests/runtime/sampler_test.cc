@@ -54,8 +54,9 @@ TEST(Sampler, SeedDecides) {
 
 TEST(Sampler, OptionsAreChecked) {
   EXPECT_TRUE(SamplingOptions{}.validate().ok());
-  for (const SamplingOptions& bad : {SamplingOptions{.temperature = -1}, SamplingOptions{.temperature = NAN},
-                                     SamplingOptions{.top_p = 0}, SamplingOptions{.top_p = 1.5}, SamplingOptions{.top_p = NAN}})
+  for (const SamplingOptions& bad :
+       {SamplingOptions{.temperature = -1}, SamplingOptions{.temperature = NAN}, SamplingOptions{.top_p = 0},
+        SamplingOptions{.top_p = 1.5}, SamplingOptions{.top_p = NAN}})
     EXPECT_FALSE(bad.validate().ok());
 }
 

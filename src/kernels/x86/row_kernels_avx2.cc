@@ -31,7 +31,9 @@ struct LoadF32 {
 };
 struct LoadF16 {
   static constexpr int64_t kBytes = 2;
-  static __m256 load(const std::byte* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+  static __m256 load(const std::byte* p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
 };
 struct LoadBf16 {
   static constexpr int64_t kBytes = 2;
@@ -142,6 +144,57 @@ float dot_nm_typed(const NmView& packed, int64_t row, const float* x) {
   return horizontal_sum(_mm256_add_ps(even, odd));
 }
 
+// kCompress[m] = the columns of the four set bits of m, twice (masks with another number of bits are never looked up).
+constexpr std::array<std::array<int32_t, 8>, 256> make_compress_table() {
+  std::array<std::array<int32_t, 8>, 256> table{};
+  for (size_t mask = 0; mask < 256; ++mask) {
+    size_t slot = 0;
+    for (int32_t column = 0; column < 8; ++column)
+      if ((mask >> column & 1) != 0 && slot < 4) table[mask][slot] = table[mask][slot + 4] = column, ++slot;
+  }
+  return table;
+}
+alignas(32) constexpr auto kCompress = make_compress_table();
+
+// True when every byte of the bitmask has exactly four bits set: 1:2, 2:4, 4:8.
+bool keeps_half_of_eight(NmPattern pattern) { return pattern.kept * 2 == pattern.group && 8 % pattern.group == 0; }
+
+__m256 kept_inputs(const float* x, unsigned mask) {
+  const __m256i index = _mm256_load_si256(reinterpret_cast<const __m256i*>(kCompress[mask].data()));
+  return _mm256_permutevar8x32_ps(_mm256_loadu_ps(x), index);
+}
+
+// Half of the inputs are picked instead of the weights spread: one FMA per 16 columns, and where the next values stand
+// does not depend on the mask, so the loop has no serial chain. in_features is a multiple of 8.
+template <typename Load>
+float dot_half_nm(const NmView& packed, int64_t row, const float* x) {
+  const std::byte* values = packed.values + row * packed.kept_per_row() * Load::kBytes;
+  const uint8_t* bitmask = packed.bitmask + row * packed.bitmask_row_bytes();
+  // Eight kept weights times their inputs out of columns [16 pair, 16 pair + 16).
+  auto multiply = [&](int64_t pair, __m256 sum) {
+    const float* inputs = x + pair * 16;
+    const __m256 low = kept_inputs(inputs, bitmask[2 * pair]), high = kept_inputs(inputs + 8, bitmask[2 * pair + 1]);
+    return _mm256_fmadd_ps(Load::load(values + pair * 8 * Load::kBytes), _mm256_blend_ps(low, high, 0xf0), sum);
+  };
+  const int64_t pairs = packed.in_features / 16;
+  __m256 sum[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+  int64_t pair = 0;
+  for (; pair + 4 <= pairs; pair += 4)
+    for (int64_t part = 0; part < 4; ++part) sum[part] = multiply(pair + part, sum[part]);
+  for (; pair < pairs; ++pair) sum[0] = multiply(pair, sum[0]);
+  if (packed.in_features % 16 != 0) {
+    const __m256 kept = _mm256_blend_ps(kept_inputs(x + pairs * 16, bitmask[2 * pairs]), _mm256_setzero_ps(), 0xf0);
+    sum[1] = _mm256_fmadd_ps(load_partial<Load>(values + pairs * 8 * Load::kBytes, 4), kept, sum[1]);
+  }
+  return horizontal_sum(_mm256_add_ps(_mm256_add_ps(sum[0], sum[1]), _mm256_add_ps(sum[2], sum[3])));
+}
+
+template <typename Load>
+float dot_any_nm(const NmView& packed, int64_t row, const float* x) {
+  const bool half = keeps_half_of_eight(packed.pattern) && packed.in_features % 8 == 0;
+  return half ? dot_half_nm<Load>(packed, row, x) : dot_nm_typed<Load>(packed, row, x);
+}
+
 void widen(DType dtype, const std::byte* source, float* target, int64_t count) {
   if (dtype == DType::bf16) return widen_typed<LoadBf16>(source, target, count);
   if (dtype == DType::f16) return widen_typed<LoadF16>(source, target, count);
@@ -165,9 +218,9 @@ void expand_nm(const NmView& packed, int64_t row, float* target) {
 }
 
 float dot_nm(const NmView& packed, int64_t row, const float* x) {
-  if (packed.dtype == DType::bf16) return dot_nm_typed<LoadBf16>(packed, row, x);
-  if (packed.dtype == DType::f16) return dot_nm_typed<LoadF16>(packed, row, x);
-  return dot_nm_typed<LoadF32>(packed, row, x);
+  if (packed.dtype == DType::bf16) return dot_any_nm<LoadBf16>(packed, row, x);
+  if (packed.dtype == DType::f16) return dot_any_nm<LoadF16>(packed, row, x);
+  return dot_any_nm<LoadF32>(packed, row, x);
 }
 
 void add_scaled(float scale, const float* source, float* target, int64_t count) {

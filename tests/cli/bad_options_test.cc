@@ -1,0 +1,218 @@
+// What wrong options and wrong texts get: the option or file by name, what was expected, and nothing left behind.
+#include <gtest/gtest.h>
+
+#include "cli/run_binary.h"
+#include "cli/tiny_model.h"
+
+namespace esparse {
+namespace {
+
+struct BadLine {
+  const char* name;
+  const char* line;
+  std::vector<std::string> texts;  // the error holds all of them
+};
+
+void PrintTo(const BadLine& bad, std::ostream* out) { *out << bad.line; }
+
+// Beside the files of Workplace: empty.txt and short.txt (4 tokens). The model has 128 positions and in_features 32, 64
+// and 24.
+class Refusal : public testing::TestWithParam<BadLine> {
+ protected:
+  Refusal() {
+    write_text(workplace_ / "empty.txt", "");
+    write_text(workplace_ / "short.txt", "abcd");
+    write_text(workplace_ / "broken.jsonl", "{\"text\": \"abc\"}\n{\"txt\": \"abc\"}\n");
+  }
+  const Workplace workplace_;
+};
+
+class UsageError : public Refusal {};
+
+TEST_P(Refusal, NamesWhatIsWrong) {
+  const auto before = workplace_.files();
+  expect_refused(run_line(workplace_.path(), GetParam().line), GetParam().texts);
+  expect_same_files(before, workplace_.files());
+}
+
+TEST_P(UsageError, NamesWhatIsWrong) {
+  const auto before = workplace_.files();
+  expect_usage_error(run_line(workplace_.path(), GetParam().line), GetParam().texts);
+  expect_same_files(before, workplace_.files());
+}
+
+const BadLine kBadRecipes[] = {
+    {"PatternKeepsMoreThanTheGroup",
+     "prune model -o out --saliency magnitude --pattern 3:2",
+     {"pattern", "\"3:2\"", "1 <= N < M"}},
+    {"PatternKeepsAll", "prune model -o out --saliency magnitude --pattern 2:2", {"pattern", "\"2:2\"", "1 <= N < M"}},
+    {"PatternKeepsNone", "prune model -o out --saliency magnitude --pattern 0:4", {"pattern", "\"0:4\"", "1 <= N < M"}},
+    {"PatternIsAWord", "prune model -o out --saliency magnitude --pattern abc", {"pattern", "\"abc\"", "expected N:M"}},
+    {"PatternIsNegative",
+     "prune model -o out --saliency magnitude --pattern -1:4",
+     {"pattern", "\"-1:4\"", "expected N:M"}},
+    {"PatternOfTooLargeGroups",
+     "prune model -o out --saliency magnitude --pattern 2:64",
+     {"pattern", "\"2:64\"", "at most 32"}},
+    {"PatternDoesNotDivide",
+     "prune model -o out --saliency magnitude --pattern 4:12",
+     {"model.layers.0.self_attn.q_proj", "in_features 32", "12", "4:12"}},
+    {"UnknownSaliency", "prune model -o out --saliency size", {"saliency", "\"size\"", "magnitude, wanda, esparse"}},
+    {"UnknownShuffle",
+     "prune model -o out --saliency magnitude --shuffle riffle",
+     {"shuffle", "\"riffle\"", "none, global, local"}},
+    {"UnknownEntropyRange",
+     "prune model -o out --calib calib.txt --entropy-range row",
+     {"entropy range", "\"row\"", "channel, layer or quantile"}},
+    {"EntropyQuantileOutOfRange",
+     "prune model -o out --calib calib.txt --entropy-range quantile(1.5)",
+     {"\"quantile(1.5)\"", "< 1"}},
+    {"UnknownNormReduction",
+     "prune model -o out --calib calib.txt --norm-reduction mean",
+     {"norm reduction", "\"mean\"", "per_seq, per_token or total"}},
+    {"AlphaNegative", "prune model -o out --calib calib.txt --alpha -1", {"--alpha", "at least 0", "-1"}},
+    {"AlphaNotANumber", "prune model -o out --calib calib.txt --alpha nan", {"--alpha", "at least 0", "nan"}},
+    {"OneBin", "prune model -o out --calib calib.txt --bins 1", {"--bins", "2 to 4096", "got 1"}},
+    {"ShuffleBlockBelowAGroup",
+     "prune model -o out --saliency magnitude --shuffle-block 2",
+     {"--shuffle-block", "4 channels", "got 2"}},
+    {"WandaWithoutCalibration", "prune model -o out --saliency wanda", {"--calib", "'wanda'", "calibration text"}},
+    {"EsparseWithoutCalibration", "prune model -o out", {"--calib", "'esparse'", "calibration text"}},
+};
+INSTANTIATE_TEST_SUITE_P(Recipe, Refusal, testing::ValuesIn(kBadRecipes),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+const BadLine kBadTexts[] = {
+    {"CalibrationMissing", "prune model -o out --calib nowhere.txt", {"nowhere.txt: cannot open", "No such file"}},
+    {"CalibrationIsADirectory", "prune model -o out --calib model", {"model: expected a file, got a directory"}},
+    {"CalibrationEmpty", "prune model -o out --calib empty.txt", {"empty.txt: expected text, got an empty file"}},
+    {"CalibrationTooShort",
+     "prune model -o out --calib short.txt --seqlen 16",
+     {"short.txt", "at least 16 tokens, got 4"}},
+    {"CalibrationWithoutText",
+     "prune model -o out --calib broken.jsonl",
+     {"broken.jsonl: line 2", "\"text\" is missing"}},
+    {"WindowsLongerThanTheModel",
+     "prune model -o out --calib calib.txt --seqlen 129",
+     {"--seqlen", "128 positions", "got 129"}},
+    {"EvalTextMissing", "eval model --text nowhere.txt", {"nowhere.txt: cannot open", "No such file"}},
+    {"EvalTextIsADirectory", "eval model --text model", {"model: expected a file, got a directory"}},
+    {"EvalTextEmpty", "eval model --text empty.txt", {"empty.txt: the text has 0 tokens, at least 2"}},
+    {"ContextBeyondTheModel", "eval model --text eval.txt --context 129", {"--context", "128 positions", "got 129"}},
+    {"ContextOfOneToken", "eval model --text eval.txt --context 1", {"--context", "at least 2", "got 1"}},
+    {"TokenizerNowhere",
+     "eval model --text eval.txt --tokenizer nowhere",
+     {"nowhere: expected a directory with a tokenizer"}},
+    {"TokenizerIsNone", "eval model --text eval.txt --tokenizer calib.txt", {"calib.txt: expected a tokenizer file"}},
+};
+INSTANTIATE_TEST_SUITE_P(Text, Refusal, testing::ValuesIn(kBadTexts),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+const BadLine kBadSampling[] = {
+    {"TemperatureNegative", "generate model --prompt abc --temperature -0.5", {"--temperature", "at least 0", "-0.5"}},
+    {"TemperatureNotANumber", "generate model --prompt abc --temperature nan", {"--temperature", "at least 0", "nan"}},
+    {"TemperatureInfinite", "generate model --prompt abc --temperature inf", {"--temperature", "at least 0", "inf"}},
+    {"TopPZero", "generate model --prompt abc --top-p 0", {"--top-p", "more than 0", "got 0"}},
+    {"TopPAboveOne", "generate model --prompt abc --top-p 1.5", {"--top-p", "at most 1", "1.5"}},
+};
+INSTANTIATE_TEST_SUITE_P(Sampling, Refusal, testing::ValuesIn(kBadSampling),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+const BadLine kUsageErrors[] = {
+    {"UnknownOptionOfPrune", "prune model -o out --bogus", {"--bogus"}},
+    {"UnknownOptionOfEval", "eval model --text eval.txt --bogus", {"--bogus"}},
+    {"UnknownOptionOfGenerate", "generate model --prompt abc --bogus", {"--bogus"}},
+    {"UnknownOptionOfInspect", "inspect model --bogus", {"--bogus"}},
+    {"SecondModel", "inspect model another", {"another"}},
+    {"PruneWithoutOutput", "prune model --saliency magnitude", {"--output"}},
+    {"PruneWithoutModel", "prune -o out --saliency magnitude", {"MODEL"}},
+    {"EvalWithoutText", "eval model", {"--text"}},
+    {"GenerateWithoutPrompt", "generate model", {"--prompt"}},
+    {"InspectWithoutModel", "inspect", {"MODEL"}},
+    {"TemperatureIsAWord", "generate model --prompt abc --temperature hot", {"--temperature", "hot"}},
+    {"NoNewTokens", "generate model --prompt abc -n 0", {"--tokens", "0"}},
+    {"ContextZero", "eval model --text eval.txt --context 0", {"--context", "0"}},
+    {"NoSamples", "prune model -o out --calib calib.txt --samples 0", {"--samples", "0"}},
+    {"SeedIsAWord", "generate model --prompt abc --seed lucky", {"--seed", "lucky"}},
+    {"UnknownDeal", "prune model -o out --saliency magnitude --deal cut", {"--deal", "cut", "snake"}},
+    {"ThreadsNegative", "inspect model --threads -1", {"--threads", "-1"}},
+    {"ThreadsAreAWord", "inspect model --threads many", {"--threads", "many"}},
+};
+INSTANTIATE_TEST_SUITE_P(CommandLine, UsageError, testing::ValuesIn(kUsageErrors),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST(CommandLine, WithoutSubCommandIsAUsageError) {
+  const TempDir directory;
+  expect_usage_error(run_esparse(directory.path(), {}), {"subcommand"});
+}
+
+TEST(CommandLine, UnknownSubCommandOrOptionIsAUsageError) {
+  const TempDir directory;
+  expect_usage_error(run_esparse(directory.path(), {"squeeze"}), {});
+  expect_usage_error(run_esparse(directory.path(), {"--bogus"}), {});
+}
+
+TEST(CommandLine, HelpAndVersionSucceed) {
+  const TempDir directory;
+  for (const char* flag : {"--help", "-h"}) {
+    const Outcome outcome = run_esparse(directory.path(), {flag});
+    expect_success(outcome);
+    for (const char* command : {"prune", "eval", "generate", "inspect"}) {
+      EXPECT_NE(outcome.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
+      const Outcome own = run_esparse(directory.path(), {command, flag});
+      expect_success(own);
+      EXPECT_NE(own.out.find(std::string("Usage: esparse ") + command), std::string::npos) << own.out;
+      EXPECT_NE(own.out.find("Example"), std::string::npos) << own.out;
+    }
+  }
+  const Outcome version = run_esparse(directory.path(), {"--version"});
+  expect_success(version);
+  EXPECT_EQ(version.out.rfind("esparse ", 0), 0u) << version.out;
+}
+
+TEST(Prompt, EmptyWithoutBosIsRefused) {
+  const Workplace workplace;
+  expect_refused(run_esparse(workplace.path(), {"generate", "model", "--prompt", "", "--threads", "1"}),
+                 {"--prompt", "no token"});
+}
+
+TEST(Prompt, LongerThanTheContextIsRefused) {
+  const Workplace workplace;
+  const auto with_letters = [&](int count) {
+    return run_line(workplace.path(), "generate model --json --prompt " + std::string(count, 'a'));
+  };
+  expect_refused(with_letters(129), {"--prompt: 129 tokens", "128 positions"});
+  expect_success(with_letters(128));
+}
+
+TEST(InstructionSet, UnknownIsRefused) {
+  const Workplace workplace;
+  const RunOptions nonsense{.environment = {{"ESPARSE_ISA", "nonsense"}}};
+  const auto before = workplace.files();
+  for (const char* line : {"prune model -o out --saliency magnitude", "eval model --text eval.txt",
+                           "generate model --prompt abc --json"}) {
+    SCOPED_TRACE(line);
+    expect_refused(run_line(workplace.path(), line, nonsense), {"ESPARSE_ISA", "portable", "'nonsense'"});
+  }
+  expect_same_files(before, workplace.files());
+}
+
+TEST(InstructionSet, PortableIsAlwaysThere) {
+  const Workplace workplace;
+  const RunOptions portable{.environment = {{"ESPARSE_ISA", "portable"}}};
+  expect_success(run_line(workplace.path(), "eval model --text eval.txt", portable));
+}
+
+TEST(StandardOutput, ThatIsFullIsAnError) {
+  const Workplace workplace;
+  if (access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full here";
+  const RunOptions full{.stdout_path = "/dev/full"};
+  for (const char* line :
+       {"inspect model", "inspect model --json", "eval model --text eval.txt", "generate model --prompt abc -n 4"}) {
+    SCOPED_TRACE(line);
+    expect_refused(run_line(workplace.path(), line, full), {"standard output", "No space left"});
+  }
+}
+
+}  // namespace
+}  // namespace esparse

@@ -1,0 +1,148 @@
+// Where `prune -o` may write: the directory appears complete or not at all, and what was there is never half replaced.
+#include <gtest/gtest.h>
+
+#include "cli/run_binary.h"
+#include "cli/tiny_model.h"
+
+namespace esparse {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kPrune = "prune model -o out --saliency magnitude --shuffle none --json";
+
+TEST(Output, HoldsTheModelAndItsSideFilesAndNothingElse) {
+  const Workplace workplace("llama-sharded");
+  write_text(workplace / "model/README.md", "a model card\n");
+  write_text(workplace / "model/pytorch_model.bin", "weights of another kind");
+  expect_success(run_line(workplace.path(), kPrune));
+  EXPECT_EQ(entries_of(workplace / "out"), (std::vector<std::string>{"README.md", "config.json", "esparse.json",
+                                                                     "model.safetensors", "tokenizer.json"}));
+  for (const char* name : {"README.md", "tokenizer.json"})
+    EXPECT_EQ(read_text(workplace / "out" / name), read_text(workplace / "model" / name)) << name;
+  EXPECT_EQ(entries_of(workplace.path()), (std::vector<std::string>{"calib.txt", "eval.txt", "model", "out"}));
+}
+
+TEST(Output, ThatExistsIsRefusedWithoutForceAndUntouched) {
+  const Workplace workplace;
+  write_text(workplace / "out/mine.txt", "mine");
+  const auto before = workplace.files();
+  expect_refused(run_line(workplace.path(), kPrune), {"out: already exists", "--force"});
+  expect_same_files(before, workplace.files());
+}
+
+TEST(Output, ThatExistsIsReplacedWithForce) {
+  const Workplace workplace;
+  write_text(workplace / "out/mine.txt", "mine");
+  expect_success(run_line(workplace.path(), std::string(kPrune) + " --force"));
+  EXPECT_EQ(entries_of(workplace / "out"),
+            (std::vector<std::string>{"config.json", "esparse.json", "model.safetensors", "tokenizer.json"}));
+  EXPECT_EQ(entries_of(workplace.path()), (std::vector<std::string>{"calib.txt", "eval.txt", "model", "out"}));
+}
+
+TEST(Output, ThatExistsSurvivesAForcedRunThatFails) {
+  const Workplace workplace;
+  write_text(workplace / "out/mine.txt", "mine");
+  fs::remove(workplace / "model/tokenizer.json");
+  const auto before = workplace.files();
+  expect_refused(run_line(workplace.path(), std::string(kPrune) + " --force"), {"model: no tokenizer.json"});
+  expect_same_files(before, workplace.files());
+}
+
+TEST(Output, ThatIsAFileIsNeverReplaced) {
+  const Workplace workplace;
+  write_text(workplace / "out", "mine");
+  const auto before = workplace.files();
+  expect_refused(run_line(workplace.path(), kPrune), {"out: already exists"});
+  expect_refused(run_line(workplace.path(), std::string(kPrune) + " --force"),
+                 {"out: expected a directory to replace"});
+  expect_same_files(before, workplace.files());
+}
+
+TEST(Output, ThatIsALinkIsNeverReplaced) {
+  const Workplace workplace;
+  write_text(workplace / "elsewhere/mine.txt", "mine");
+  fs::create_directory_symlink("elsewhere", workplace / "out");
+  expect_refused(run_line(workplace.path(), std::string(kPrune) + " --force"),
+                 {"out: expected a directory to replace"});
+  EXPECT_TRUE(fs::is_symlink(workplace / "out"));
+  EXPECT_EQ(read_text(workplace / "elsewhere/mine.txt"), "mine");
+}
+
+TEST(Output, WithoutParentIsRefused) {
+  const Workplace workplace;
+  const auto before = workplace.files();
+  expect_refused(run_line(workplace.path(), "prune model -o nowhere/out --saliency magnitude"),
+                 {"nowhere/out", "the parent directory nowhere does not exist"});
+  expect_refused(run_line(workplace.path(), "prune model -o calib.txt/out --saliency magnitude"),
+                 {"calib.txt/out", "the parent calib.txt is not a directory"});
+  expect_same_files(before, workplace.files());
+}
+
+TEST(Output, InADirectoryThatCannotBeWrittenIsRefused) {
+  const Workplace workplace;
+  RunOptions options;
+  options.as_nobody = geteuid() == 0;
+  fs::create_directory(workplace / "sealed");
+  const auto readable = fs::perms::others_read | fs::perms::others_exec;
+  fs::permissions(workplace.path(), readable, fs::perm_options::add);
+  fs::permissions(workplace / "sealed", readable | fs::perms::owner_read | fs::perms::owner_exec);
+  const Outcome outcome = run_line(workplace.path(), "prune model -o sealed/out --saliency magnitude", options);
+  if (outcome.exit_code == kCannotStart) GTEST_SKIP() << "another user cannot run " << ESPARSE_BINARY;
+  expect_refused(outcome, {"sealed/out", "Permission denied"});
+  EXPECT_TRUE(entries_of(workplace / "sealed").empty());
+}
+
+// The limit lets the small files through and stops the weights, as a disk does that fills up meanwhile.
+TEST(FullDisk, WhileWritingTheWeightsLeavesNothing) {
+  const Workplace workplace;
+  ASSERT_GT(fs::file_size(workplace / "model/model.safetensors"), 40'000u);
+  const RunOptions limited{.max_file_bytes = 20'000};
+  const auto before = workplace.files();
+  expect_refused(run_line(workplace.path(), kPrune, limited), {"model.safetensors: cannot write", "File too large"});
+  expect_same_files(before, workplace.files());
+}
+
+TEST(FullDisk, WhileCopyingASideFileLeavesNothing) {
+  const Workplace workplace;
+  write_text(workplace / "model/LICENSE", std::string(5000, 'x'));
+  const RunOptions limited{.max_file_bytes = 2'000};
+  const auto before = workplace.files();
+  expect_refused(run_line(workplace.path(), kPrune, limited), {"model/LICENSE: cannot copy"});
+  expect_same_files(before, workplace.files());
+}
+
+TEST(FullDisk, LeavesTheDirectoryThatWasToBeReplaced) {
+  const Workplace workplace;
+  write_text(workplace / "out/mine.txt", "mine");
+  const RunOptions limited{.max_file_bytes = 20'000};
+  const auto before = workplace.files();
+  expect_refused(run_line(workplace.path(), std::string(kPrune) + " --force", limited),
+                 {"model.safetensors: cannot write"});
+  expect_same_files(before, workplace.files());
+}
+
+TEST(PrunedModel, IsNotPrunedAgain) {
+  const Workplace workplace;
+  expect_success(run_line(workplace.path(), "prune model -o packed --saliency magnitude --shuffle none --json"));
+  expect_success(run_line(workplace.path(), "prune model -o shuffled --saliency magnitude --json"));
+  const auto before = workplace.files();
+  expect_refused(run_line(workplace.path(), "prune packed -o out --saliency magnitude"),
+                 {"model.layers.0.self_attn.q_proj", "packed already"});
+  expect_refused(run_line(workplace.path(), "prune shuffled -o out --saliency magnitude"),
+                 {"model.layers.0", "shuffled already"});
+  expect_same_files(before, workplace.files());
+}
+
+// Linux names are bytes; JSON is UTF-8. The report must not fail after the work is done.
+TEST(Output, MayHaveANameThatIsNoUtf8) {
+  const Workplace workplace;
+  const Outcome outcome = run_esparse(
+      workplace.path(), {"prune", "model", "-o", "out\xff", "--saliency", "magnitude", "--json", "--threads", "1"});
+  expect_success(outcome);
+  EXPECT_NE(outcome.out.find("\"output\":\"out\xef\xbf\xbd\""), std::string::npos) << outcome.out;
+  EXPECT_TRUE(fs::exists(workplace / "out\xff" / "model.safetensors"));
+}
+
+}  // namespace
+}  // namespace esparse

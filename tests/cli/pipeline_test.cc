@@ -1,0 +1,224 @@
+// prune -> inspect -> eval -> generate on every kind of golden model, read through the commands' own JSON.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+#include <tuple>
+
+#include "cli/run_binary.h"
+#include "cli/tiny_model.h"
+#include "io/json.h"
+
+namespace esparse {
+namespace {
+
+// Standard output as the one JSON object that it must be, with exactly these keys.
+Json one_object(const Outcome& outcome, const std::set<std::string>& keys) {
+  expect_success(outcome);
+  EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 1);
+  EXPECT_TRUE(outcome.out.ends_with("}\n"));
+  auto parsed = parse_json(outcome.out, "standard output");
+  if (!parsed.ok() || !parsed->is_object()) {
+    ADD_FAILURE() << "expected one JSON object, got: " << outcome.out;
+    return Json::object();
+  }
+  std::set<std::string> found;
+  for (const auto& [key, value] : parsed->items()) found.insert(key);
+  EXPECT_EQ(found, keys);
+  return std::move(parsed).value();
+}
+
+Json prune(const Workplace& workplace, const std::string& options) {
+  return one_object(run_line(workplace.path(), "prune model -o out --json " + options),
+                    {"output", "linears", "bytes_dense", "bytes", "retained_saliency", "seconds"});
+}
+
+Json inspect(const Workplace& workplace, const std::string& model) {
+  return one_object(
+      run_line(workplace.path(), "inspect " + model + " --json"),
+      {"tensors", "bytes_dense", "bytes", "packed_bytes_dense", "packed_bytes", "file_bytes", "elements", "nonzero"});
+}
+
+Json evaluate(const Workplace& workplace, const std::string& model) {
+  return one_object(run_line(workplace.path(), "eval " + model + " --text eval.txt --context 32 --json"),
+                    {"perplexity", "nll", "tokens", "windows", "context"});
+}
+
+Json generate(const Workplace& workplace, const std::string& model) {
+  return one_object(run_line(workplace.path(), "generate " + model + " --prompt abc -n 8 --ignore-eos --json"),
+                    {"prompt", "text", "prompt_tokens", "new_tokens", "ids", "prefill_tokens_per_second",
+                     "decode_tokens_per_second"});
+}
+
+struct Golden {
+  const char* name;
+  const char* dtype;
+  int64_t linears;                    // of its two blocks
+  int64_t packed_parts, dense_parts;  // half of the values and one bit per element, of all values
+};
+void PrintTo(const Golden& golden, std::ostream* out) { *out << golden.name; }
+
+constexpr Golden kGolden[] = {{"llama2-gqa-untied", "F32", 14, 17, 32},
+                              {"qwen3", "F32", 14, 17, 32},
+                              {"opt-prenorm", "F32", 12, 17, 32},
+                              {"opt-postnorm", "F32", 12, 17, 32},
+                              {"llama-bf16", "BF16", 14, 9, 16}};
+
+using Choice = std::tuple<Golden, const char*, const char*, const char*>;  // model, pattern, saliency, shuffle
+
+class Pipeline : public testing::TestWithParam<Choice> {
+ protected:
+  Pipeline() : workplace_(std::get<0>(GetParam()).name) {}
+
+  void check_inventory(const Golden& golden, const std::string& pattern, bool shuffled) {
+    const Json inventory = inspect(workplace_, "out");
+    int64_t packed = 0, orders = 0, dense_bytes = 0, bytes = 0;
+    for (const Json& tensor : inventory["tensors"]) {
+      const auto name = tensor["name"].get<std::string>();
+      dense_bytes += tensor["bytes_dense"].get<int64_t>();
+      bytes += tensor["bytes"].get<int64_t>();
+      orders += name.ends_with("input_order");
+      if (!tensor["packed"].get<bool>()) continue;
+      ++packed;
+      EXPECT_EQ(tensor["density"].get<double>(), 0.5) << name;
+      EXPECT_EQ(tensor["format"].get<std::string>(), pattern + " " + golden.dtype) << name;
+      EXPECT_EQ(tensor["bytes"].get<int64_t>() * golden.dense_parts,
+                tensor["bytes_dense"].get<int64_t>() * golden.packed_parts)
+          << name;
+    }
+    EXPECT_EQ(packed, golden.linears);
+    EXPECT_EQ(orders > 0, shuffled) << "channel orders in the file";
+    EXPECT_EQ(inventory["bytes"].get<int64_t>(), bytes);
+    EXPECT_EQ(inventory["bytes_dense"].get<int64_t>(), dense_bytes);
+    EXPECT_EQ(inventory["packed_bytes"], report_["bytes"]);
+    EXPECT_EQ(inventory["packed_bytes_dense"], report_["bytes_dense"]);
+    EXPECT_EQ(inventory["file_bytes"].get<uintmax_t>(),
+              std::filesystem::file_size(workplace_ / "out/model.safetensors"));
+  }
+
+  const Workplace workplace_;
+  Json report_;
+};
+
+void check_evaluation(const Json& measured) {
+  EXPECT_EQ(measured["context"], 32);
+  EXPECT_EQ(measured["windows"], 200 / 32);
+  EXPECT_EQ(measured["tokens"], 200 / 32 * 31);
+  const double nll = measured["nll"].get<double>();
+  EXPECT_GT(nll, 0);
+  EXPECT_DOUBLE_EQ(measured["perplexity"].get<double>(), std::exp(nll));
+}
+
+void check_generation(const Json& generation) {
+  EXPECT_EQ(generation["prompt"], "abc");
+  EXPECT_EQ(generation["prompt_tokens"], 3);
+  EXPECT_EQ(generation["new_tokens"], 8);
+  std::string text;
+  for (const Json& id : generation["ids"]) {
+    ASSERT_LT(id.get<int>(), kTokens) << "the tokenizer has no such id";
+    text += token_text(id.get<int>());
+  }
+  EXPECT_EQ(generation["ids"].size(), 8u);
+  EXPECT_EQ(generation["text"], text);
+  EXPECT_GT(generation["prefill_tokens_per_second"].get<double>(), 0);
+  EXPECT_GT(generation["decode_tokens_per_second"].get<double>(), 0);
+}
+
+TEST_P(Pipeline, EveryStepHoldsTogether) {
+  const auto& [golden, pattern, saliency, shuffle] = GetParam();
+  std::string options = std::string("--pattern ") + pattern + " --saliency " + saliency + " --shuffle " + shuffle;
+  if (std::string(saliency) != "magnitude") options += " --calib calib.txt --samples 4 --seqlen 24";
+  report_ = prune(workplace_, options);
+  EXPECT_EQ(report_["output"], "out");
+  EXPECT_EQ(report_["linears"], golden.linears);
+  EXPECT_EQ(report_["bytes"].get<int64_t>() * golden.dense_parts,
+            report_["bytes_dense"].get<int64_t>() * golden.packed_parts);
+  EXPECT_GT(report_["retained_saliency"].get<double>(), 0.5) << "the larger half of every group is worth more";
+  EXPECT_LT(report_["retained_saliency"].get<double>(), 1.0);
+  check_inventory(golden, pattern, std::string(shuffle) != "none");
+  EXPECT_EQ(read_text(workplace_ / "out/tokenizer.json"), tokenizer_json());
+
+  const Json sparse = evaluate(workplace_, "out");
+  check_evaluation(sparse);
+  EXPECT_NE(sparse["nll"], evaluate(workplace_, "model")["nll"]) << "pruning has changed nothing";
+  check_generation(generate(workplace_, "out"));
+}
+
+std::string choice_name(const testing::TestParamInfo<Choice>& info) {
+  const auto& [golden, pattern, saliency, shuffle] = info.param;
+  std::string name = std::string(golden.name) + "_" + pattern + "_" + saliency + "_" + shuffle;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return std::isalnum(c) == 0; }, '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, Pipeline,
+                         testing::Combine(testing::ValuesIn(kGolden), testing::Values("2:4", "4:8"),
+                                          testing::Values("magnitude", "wanda", "esparse"),
+                                          testing::Values("none", "global+local")),
+                         choice_name);
+
+TEST(DenseModel, IsInspectedAsDense) {
+  const Workplace workplace("llama-bf16");
+  const Json inventory = inspect(workplace, "model");
+  EXPECT_EQ(inventory["bytes"], inventory["bytes_dense"]);
+  EXPECT_EQ(inventory["packed_bytes"], 0);
+  EXPECT_EQ(inventory["elements"].get<int64_t>() * 2, inventory["bytes"].get<int64_t>());
+  for (const Json& tensor : inventory["tensors"]) EXPECT_FALSE(tensor["packed"].get<bool>()) << tensor["name"];
+  check_evaluation(evaluate(workplace, "model"));
+  check_generation(generate(workplace, "model"));
+}
+
+// Without a shuffle the best 4 of 8 include the best 2 of each 4.
+TEST(Pattern, OfLargerGroupsRetainsMore) {
+  const Workplace workplace;
+  const std::string options = "--saliency magnitude --shuffle none --force --pattern ";
+  const double fine = prune(workplace, options + "2:4")["retained_saliency"].get<double>();
+  const double coarse = prune(workplace, options + "4:8")["retained_saliency"].get<double>();
+  const double eighth = prune(workplace, options + "1:8")["retained_saliency"].get<double>();
+  EXPECT_GT(coarse, fine);
+  EXPECT_LT(eighth, fine);
+}
+
+TEST(EsparseJson, TellsTheRecipe) {
+  const Workplace workplace;
+  prune(workplace,
+        "--pattern 4:8 --saliency esparse --shuffle local --alpha 0.5 --bins 50 --calib calib.txt --samples 4 --seqlen "
+        "24 --seed 7");
+  auto report = read_json(workplace / "out/esparse.json");
+  ASSERT_TRUE(report.ok()) << report.status().message();
+  const Json& recipe = (*report)["recipe"];
+  EXPECT_EQ(recipe["pattern"], "4:8");
+  EXPECT_EQ(recipe["saliency"], "esparse");
+  EXPECT_EQ(recipe["shuffle"], "local");
+  EXPECT_EQ(recipe["alpha"], 0.5);
+  EXPECT_EQ(recipe["bins"], 50);
+  EXPECT_EQ((*report)["calibration"], Json({{"file", "calib.txt"}, {"samples", 4}, {"seqlen", 24}, {"seed", 7}}));
+  EXPECT_EQ((*report)["linears"].size(), 14u);
+}
+
+TEST(EvalOptions, WindowsAndShortTexts) {
+  const Workplace workplace;
+  const std::string eval = "eval model --text eval.txt --json ";
+  const std::set<std::string> keys = {"perplexity", "nll", "tokens", "windows", "context"};
+  EXPECT_EQ(one_object(run_line(workplace.path(), eval + "--context 32 --max-windows 2"), keys)["windows"], 2);
+  EXPECT_EQ(one_object(run_line(workplace.path(), eval), keys)["context"], 128) << "all positions that the model has";
+  write_text(workplace / "eval.txt", "abcde");
+  EXPECT_EQ(one_object(run_line(workplace.path(), eval), keys)["tokens"], 4) << "a text below one window is one window";
+}
+
+TEST(Tables, ShowWhatTheJsonSays) {
+  const Workplace workplace;
+  const Outcome pruned = run_line(workplace.path(), "prune model -o out --saliency magnitude");
+  expect_success(pruned);
+  EXPECT_NE(pruned.out.find("53.12 %"), std::string::npos) << pruned.out;  // 17/32
+  const Outcome inspected = run_line(workplace.path(), "inspect out");
+  expect_success(inspected);
+  EXPECT_NE(inspected.out.find("2:4 F32"), std::string::npos) << inspected.out;
+  const Outcome evaluated = run_line(workplace.path(), "eval out --text eval.txt --context 32");
+  expect_success(evaluated);
+  EXPECT_NE(evaluated.out.find("perplexity"), std::string::npos) << evaluated.out;
+}
+
+}  // namespace
+}  // namespace esparse
