@@ -48,7 +48,7 @@ const BadModel kBadModels[] = {
      {"model/config.json", "\"hidden_size\" is missing"}},
     {"UnknownModelType",
      [](const fs::path& model) { replace_in_file(model / "config.json", "\"qwen3\"", "\"mamba\""); },
-     {"model/config.json: model_type", "expected one of llama", "'mamba'"}},
+     {"model/config.json: model_type", "expected one of llama", "\"mamba\""}},
     {"WithoutWeights",
      [](const fs::path& model) { fs::remove(model / "model.safetensors"); },
      {"model: expected model.safetensors", "found neither"}},
@@ -104,7 +104,7 @@ const BadModel kBadModels[] = {
      {"model/tokenizer.json", "\"model\" is missing"}},
     {"TokenizerOfALargerModel",
      [](const fs::path& model) { write_text(model / "tokenizer.json", tokenizer_json(96)); },
-     {"model: the tokenizer does not match the model", "97 ids", "vocab_size is 96"}},
+     {"the tokenizer does not match the model", "97 ids", "vocab_size is 96"}},
 };
 
 class BadModelTest : public testing::TestWithParam<BadModel> {};

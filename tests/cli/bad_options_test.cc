@@ -200,7 +200,9 @@ TEST(InstructionSet, UnknownIsRefused) {
 TEST(InstructionSet, PortableIsAlwaysThere) {
   const Workplace workplace;
   const RunOptions portable{.environment = {{"ESPARSE_ISA", "portable"}}};
-  expect_success(run_line(workplace.path(), "eval model --text eval.txt", portable));
+  const Outcome outcome = run_line(workplace.path(), "eval model --text eval.txt", portable);
+  expect_success(outcome);
+  EXPECT_NE(outcome.out.find("perplexity"), std::string::npos) << outcome.out;
 }
 
 TEST(StandardOutput, ThatIsFullIsAnError) {

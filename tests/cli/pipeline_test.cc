@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <set>
+#include <stdexcept>
 #include <tuple>
 
 #include "cli/run_binary.h"
@@ -19,8 +20,7 @@ Json one_object(const Outcome& outcome, const std::set<std::string>& keys) {
   EXPECT_TRUE(outcome.out.ends_with("}\n"));
   auto parsed = parse_json(outcome.out, "standard output");
   if (!parsed.ok() || !parsed->is_object()) {
-    ADD_FAILURE() << "expected one JSON object, got: " << outcome.out;
-    return Json::object();
+    throw std::runtime_error("expected one JSON object, got: " + outcome.out);  // ends this test alone
   }
   std::set<std::string> found;
   for (const auto& [key, value] : parsed->items()) found.insert(key);
@@ -73,26 +73,26 @@ class Pipeline : public testing::TestWithParam<Choice> {
   void check_inventory(const Golden& golden, const std::string& pattern, bool shuffled) {
     const Json inventory = inspect(workplace_, "out");
     int64_t packed = 0, orders = 0, dense_bytes = 0, bytes = 0;
-    for (const Json& tensor : inventory["tensors"]) {
-      const auto name = tensor["name"].get<std::string>();
-      dense_bytes += tensor["bytes_dense"].get<int64_t>();
-      bytes += tensor["bytes"].get<int64_t>();
+    for (const Json& tensor : inventory.at("tensors")) {
+      const auto name = tensor.at("name").get<std::string>();
+      dense_bytes += tensor.at("bytes_dense").get<int64_t>();
+      bytes += tensor.at("bytes").get<int64_t>();
       orders += name.ends_with("input_order");
-      if (!tensor["packed"].get<bool>()) continue;
+      if (!tensor.at("packed").get<bool>()) continue;
       ++packed;
-      EXPECT_EQ(tensor["density"].get<double>(), 0.5) << name;
-      EXPECT_EQ(tensor["format"].get<std::string>(), pattern + " " + golden.dtype) << name;
-      EXPECT_EQ(tensor["bytes"].get<int64_t>() * golden.dense_parts,
-                tensor["bytes_dense"].get<int64_t>() * golden.packed_parts)
+      EXPECT_EQ(tensor.at("density").get<double>(), 0.5) << name;
+      EXPECT_EQ(tensor.at("format").get<std::string>(), pattern + " " + golden.dtype) << name;
+      EXPECT_EQ(tensor.at("bytes").get<int64_t>() * golden.dense_parts,
+                tensor.at("bytes_dense").get<int64_t>() * golden.packed_parts)
           << name;
     }
     EXPECT_EQ(packed, golden.linears);
     EXPECT_EQ(orders > 0, shuffled) << "channel orders in the file";
-    EXPECT_EQ(inventory["bytes"].get<int64_t>(), bytes);
-    EXPECT_EQ(inventory["bytes_dense"].get<int64_t>(), dense_bytes);
-    EXPECT_EQ(inventory["packed_bytes"], report_["bytes"]);
-    EXPECT_EQ(inventory["packed_bytes_dense"], report_["bytes_dense"]);
-    EXPECT_EQ(inventory["file_bytes"].get<uintmax_t>(),
+    EXPECT_EQ(inventory.at("bytes").get<int64_t>(), bytes);
+    EXPECT_EQ(inventory.at("bytes_dense").get<int64_t>(), dense_bytes);
+    EXPECT_EQ(inventory.at("packed_bytes"), report_.at("bytes"));
+    EXPECT_EQ(inventory.at("packed_bytes_dense"), report_.at("bytes_dense"));
+    EXPECT_EQ(inventory.at("file_bytes").get<uintmax_t>(),
               std::filesystem::file_size(workplace_ / "out/model.safetensors"));
   }
 
@@ -101,27 +101,27 @@ class Pipeline : public testing::TestWithParam<Choice> {
 };
 
 void check_evaluation(const Json& measured) {
-  EXPECT_EQ(measured["context"], 32);
-  EXPECT_EQ(measured["windows"], 200 / 32);
-  EXPECT_EQ(measured["tokens"], 200 / 32 * 31);
-  const double nll = measured["nll"].get<double>();
+  EXPECT_EQ(measured.at("context"), 32);
+  EXPECT_EQ(measured.at("windows"), 200 / 32);
+  EXPECT_EQ(measured.at("tokens"), 200 / 32 * 31);
+  const double nll = measured.at("nll").get<double>();
   EXPECT_GT(nll, 0);
-  EXPECT_DOUBLE_EQ(measured["perplexity"].get<double>(), std::exp(nll));
+  EXPECT_DOUBLE_EQ(measured.at("perplexity").get<double>(), std::exp(nll));
 }
 
 void check_generation(const Json& generation) {
-  EXPECT_EQ(generation["prompt"], "abc");
-  EXPECT_EQ(generation["prompt_tokens"], 3);
-  EXPECT_EQ(generation["new_tokens"], 8);
+  EXPECT_EQ(generation.at("prompt"), "abc");
+  EXPECT_EQ(generation.at("prompt_tokens"), 3);
+  EXPECT_EQ(generation.at("new_tokens"), 8);
   std::string text;
-  for (const Json& id : generation["ids"]) {
+  for (const Json& id : generation.at("ids")) {
     ASSERT_LT(id.get<int>(), kTokens) << "the tokenizer has no such id";
     text += token_text(id.get<int>());
   }
-  EXPECT_EQ(generation["ids"].size(), 8u);
-  EXPECT_EQ(generation["text"], text);
-  EXPECT_GT(generation["prefill_tokens_per_second"].get<double>(), 0);
-  EXPECT_GT(generation["decode_tokens_per_second"].get<double>(), 0);
+  EXPECT_EQ(generation.at("ids").size(), 8u);
+  EXPECT_EQ(generation.at("text"), text);
+  EXPECT_GT(generation.at("prefill_tokens_per_second").get<double>(), 0);
+  EXPECT_GT(generation.at("decode_tokens_per_second").get<double>(), 0);
 }
 
 TEST_P(Pipeline, EveryStepHoldsTogether) {
@@ -129,18 +129,18 @@ TEST_P(Pipeline, EveryStepHoldsTogether) {
   std::string options = std::string("--pattern ") + pattern + " --saliency " + saliency + " --shuffle " + shuffle;
   if (std::string(saliency) != "magnitude") options += " --calib calib.txt --samples 4 --seqlen 24";
   report_ = prune(workplace_, options);
-  EXPECT_EQ(report_["output"], "out");
-  EXPECT_EQ(report_["linears"], golden.linears);
-  EXPECT_EQ(report_["bytes"].get<int64_t>() * golden.dense_parts,
-            report_["bytes_dense"].get<int64_t>() * golden.packed_parts);
-  EXPECT_GT(report_["retained_saliency"].get<double>(), 0.5) << "the larger half of every group is worth more";
-  EXPECT_LT(report_["retained_saliency"].get<double>(), 1.0);
+  EXPECT_EQ(report_.at("output"), "out");
+  EXPECT_EQ(report_.at("linears"), golden.linears);
+  EXPECT_EQ(report_.at("bytes").get<int64_t>() * golden.dense_parts,
+            report_.at("bytes_dense").get<int64_t>() * golden.packed_parts);
+  EXPECT_GT(report_.at("retained_saliency").get<double>(), 0.5) << "the larger half of every group is worth more";
+  EXPECT_LT(report_.at("retained_saliency").get<double>(), 1.0);
   check_inventory(golden, pattern, std::string(shuffle) != "none");
   EXPECT_EQ(read_text(workplace_ / "out/tokenizer.json"), tokenizer_json());
 
   const Json sparse = evaluate(workplace_, "out");
   check_evaluation(sparse);
-  EXPECT_NE(sparse["nll"], evaluate(workplace_, "model")["nll"]) << "pruning has changed nothing";
+  EXPECT_NE(sparse.at("nll"), evaluate(workplace_, "model").at("nll")) << "pruning has changed nothing";
   check_generation(generate(workplace_, "out"));
 }
 
@@ -161,10 +161,10 @@ INSTANTIATE_TEST_SUITE_P(Golden, Pipeline,
 TEST(DenseModel, IsInspectedAsDense) {
   const Workplace workplace("llama-bf16");
   const Json inventory = inspect(workplace, "model");
-  EXPECT_EQ(inventory["bytes"], inventory["bytes_dense"]);
-  EXPECT_EQ(inventory["packed_bytes"], 0);
-  EXPECT_EQ(inventory["elements"].get<int64_t>() * 2, inventory["bytes"].get<int64_t>());
-  for (const Json& tensor : inventory["tensors"]) EXPECT_FALSE(tensor["packed"].get<bool>()) << tensor["name"];
+  EXPECT_EQ(inventory.at("bytes"), inventory.at("bytes_dense"));
+  EXPECT_EQ(inventory.at("packed_bytes"), 0);
+  EXPECT_EQ(inventory.at("elements").get<int64_t>() * 2, inventory.at("bytes").get<int64_t>());
+  for (const Json& tensor : inventory.at("tensors")) EXPECT_FALSE(tensor.at("packed").get<bool>()) << tensor.at("name");
   check_evaluation(evaluate(workplace, "model"));
   check_generation(generate(workplace, "model"));
 }
@@ -173,9 +173,9 @@ TEST(DenseModel, IsInspectedAsDense) {
 TEST(Pattern, OfLargerGroupsRetainsMore) {
   const Workplace workplace;
   const std::string options = "--saliency magnitude --shuffle none --force --pattern ";
-  const double fine = prune(workplace, options + "2:4")["retained_saliency"].get<double>();
-  const double coarse = prune(workplace, options + "4:8")["retained_saliency"].get<double>();
-  const double eighth = prune(workplace, options + "1:8")["retained_saliency"].get<double>();
+  const double fine = prune(workplace, options + "2:4").at("retained_saliency").get<double>();
+  const double coarse = prune(workplace, options + "4:8").at("retained_saliency").get<double>();
+  const double eighth = prune(workplace, options + "1:8").at("retained_saliency").get<double>();
   EXPECT_GT(coarse, fine);
   EXPECT_LT(eighth, fine);
 }
@@ -187,24 +187,26 @@ TEST(EsparseJson, TellsTheRecipe) {
         "24 --seed 7");
   auto report = read_json(workplace / "out/esparse.json");
   ASSERT_TRUE(report.ok()) << report.status().message();
-  const Json& recipe = (*report)["recipe"];
-  EXPECT_EQ(recipe["pattern"], "4:8");
-  EXPECT_EQ(recipe["saliency"], "esparse");
-  EXPECT_EQ(recipe["shuffle"], "local");
-  EXPECT_EQ(recipe["alpha"], 0.5);
-  EXPECT_EQ(recipe["bins"], 50);
-  EXPECT_EQ((*report)["calibration"], Json({{"file", "calib.txt"}, {"samples", 4}, {"seqlen", 24}, {"seed", 7}}));
-  EXPECT_EQ((*report)["linears"].size(), 14u);
+  const Json& recipe = (*report).at("recipe");
+  EXPECT_EQ(recipe.at("pattern"), "4:8");
+  EXPECT_EQ(recipe.at("saliency"), "esparse");
+  EXPECT_EQ(recipe.at("shuffle"), "local");
+  EXPECT_EQ(recipe.at("alpha"), 0.5);
+  EXPECT_EQ(recipe.at("bins"), 50);
+  EXPECT_EQ((*report).at("calibration"), Json({{"file", "calib.txt"}, {"samples", 4}, {"seqlen", 24}, {"seed", 7}}));
+  EXPECT_EQ((*report).at("linears").size(), 14u);
 }
 
 TEST(EvalOptions, WindowsAndShortTexts) {
   const Workplace workplace;
   const std::string eval = "eval model --text eval.txt --json ";
   const std::set<std::string> keys = {"perplexity", "nll", "tokens", "windows", "context"};
-  EXPECT_EQ(one_object(run_line(workplace.path(), eval + "--context 32 --max-windows 2"), keys)["windows"], 2);
-  EXPECT_EQ(one_object(run_line(workplace.path(), eval), keys)["context"], 128) << "all positions that the model has";
+  EXPECT_EQ(one_object(run_line(workplace.path(), eval + "--context 32 --max-windows 2"), keys).at("windows"), 2);
+  EXPECT_EQ(one_object(run_line(workplace.path(), eval), keys).at("context"), 128)
+      << "all positions that the model has";
   write_text(workplace / "eval.txt", "abcde");
-  EXPECT_EQ(one_object(run_line(workplace.path(), eval), keys)["tokens"], 4) << "a text below one window is one window";
+  EXPECT_EQ(one_object(run_line(workplace.path(), eval), keys).at("tokens"), 4)
+      << "a text below one window is one window";
 }
 
 TEST(Tables, ShowWhatTheJsonSays) {

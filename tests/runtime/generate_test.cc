@@ -56,7 +56,7 @@ Opened open(int64_t prompt_tokens) {
   opened.tokenizer = tokenizer.get();
   auto model = Model::load(std::move(open_checkpoint(kFixture)).value());
   EXPECT_TRUE(model.ok()) << model.status().message();
-  opened.session = {std::move(model).value(), std::move(tokenizer)};
+  opened.session = {std::move(model).value(), std::move(tokenizer), {}};
   return opened;
 }
 
