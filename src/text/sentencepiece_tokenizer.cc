@@ -3,6 +3,7 @@
 #include <sentencepiece_processor.h>
 
 #include "io/files.h"
+#include "text/sentencepiece_guard.h"
 #include "text/unicode.h"
 
 namespace esparse {
@@ -36,6 +37,7 @@ class SentencePieceTokenizer final : public Tokenizer {
 Status SentencePieceTokenizer::load(const std::filesystem::path& file, const TokenizerConfig& config) {
   label_ = file.string();
   ESPARSE_ASSIGN_OR_RETURN(const std::string bytes, read_file(file, kMaxModelBytes));
+  ESPARSE_RETURN_IF_ERROR(check_normalization_tables(bytes, label_));
   const auto status = processor_.LoadFromSerializedProto(bytes);
   if (!status.ok()) return corruption("{}: not a valid SentencePiece model: {}", label_, status.error_message());
   bos_ = special_id(config.bos_token, processor_.bos_id());

@@ -33,13 +33,6 @@ Matrix<double> reference_attention(const AttentionShape& s, const Matrix<float>&
   return out;
 }
 
-Matrix<float> random_matrix(int64_t rows, int64_t cols, uint64_t seed) {
-  Matrix<float> matrix(rows, cols);
-  const auto values = random_values(rows * cols, seed);
-  std::copy(values.begin(), values.end(), matrix.data());
-  return matrix;
-}
-
 TEST(Attention, AgreesWithTheDefinition) {
   set_thread_count(2);
   for (const int64_t kv_heads : {1, 2, 4})

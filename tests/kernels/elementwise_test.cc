@@ -13,13 +13,6 @@ namespace {
 
 using namespace testing_support;
 
-Matrix<float> random_matrix(int64_t rows, int64_t cols, uint64_t seed) {
-  Matrix<float> matrix(rows, cols);
-  const auto values = random_values(rows * cols, seed);
-  std::copy(values.begin(), values.end(), matrix.data());
-  return matrix;
-}
-
 TEST(FastExp, RelativeErrorBelow2e7) {
   double worst = 0;
   for (double x = -87; x <= 88; x += 0.00173) {

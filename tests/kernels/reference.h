@@ -1,6 +1,7 @@
 // Plain loops in double: what the kernels are compared with.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -17,6 +18,13 @@ inline std::vector<float> random_values(int64_t count, uint64_t seed) {
   std::vector<float> values(count);
   for (float& value : values) value = static_cast<float>(static_cast<double>(random() >> 11) * 0x1p-52 - 1.0);
   return values;
+}
+
+inline Matrix<float> random_matrix(int64_t rows, int64_t cols, uint64_t seed) {
+  Matrix<float> matrix(rows, cols);
+  const auto values = random_values(rows * cols, seed);
+  std::copy(values.begin(), values.end(), matrix.data());
+  return matrix;
 }
 
 inline std::vector<std::byte> stored(DType dtype, const std::vector<float>& values) {

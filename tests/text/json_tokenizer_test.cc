@@ -45,7 +45,7 @@ TEST(JsonTokenizer, RefusesUnknownComponentsByName) {
     SCOPED_TRACE(field);
     expect_refused(with(field, {{"type", "Unheard"}}), StatusKind::unsupported, "\"Unheard\"");
     expect_refused(with(field, {{"type", "Unheard"}}), StatusKind::unsupported, field + 1);
-    expect_refused(with(field, Json::object()), StatusKind::corruption, "'type'");
+    expect_refused(with(field, Json::object()), StatusKind::corruption, "\"type\"");
     expect_refused(with(field, 7), StatusKind::corruption, "expected an object");
   }
   const Json nested = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}, {{"type", "BertNormalizer"}}}}};
@@ -201,10 +201,15 @@ TEST(JsonTokenizer, KeepsACharacterThatTheIdsCutShort) {
   ASSERT_OK(tokenizer);
   const std::string text = "a\xF0\x9F\xA6\x8A";
   const Ids ids = ids_of(**tokenizer, text);
-  ASSERT_EQ(ids.size(), 5U);  // no merges reach an emoji in this vocabulary
+  ASSERT_GE(ids.size(), 3U);  // the emoji is cut into several ids
+  size_t shown = 0;
   for (size_t count = 1; count <= ids.size(); ++count) {
-    EXPECT_EQ(*(*tokenizer)->decode(std::span(ids).first(count)), text.substr(0, count));
+    const std::string prefix = *(*tokenizer)->decode(std::span(ids).first(count));
+    EXPECT_EQ(prefix, text.substr(0, prefix.size()));
+    EXPECT_GT(prefix.size(), shown);
+    shown = prefix.size();
   }
+  EXPECT_EQ(shown, text.size());
   EXPECT_EQ(*(*tokenizer)->decode(Ids{ids[1], ids[0]}),
             "\xEF\xBF\xBD"
             "a");

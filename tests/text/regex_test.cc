@@ -58,7 +58,7 @@ TEST(Regex, RefusesWhatHasNoTranslation) {
 }
 
 TEST(Regex, RunawayMatchesAreErrors) {
-  const auto regex = Regex::compile("(?:a+)+b", "test");
+  const auto regex = Regex::compile("(?:a+)+[bc]", "test");
   ASSERT_OK(regex);
   EXPECT_FAILURE(regex->find_all(std::string(5000, 'a')), StatusKind::invalid_argument, "test");
 }
