@@ -21,6 +21,11 @@ struct CommonOptions {
 void add_threads_option(CLI::App& app, CommonOptions& common);
 void add_json_option(CLI::App& app, CommonOptions& common, const std::string& what);
 
+// Refuses numbers below 1, saying so.
+CLI::Validator at_least_one();
+// Refuses negative numbers, which would otherwise wrap around.
+CLI::Validator not_negative();
+
 // The returned body uses options that live as long as it does.
 CommandBody add_prune_command(CLI::App& app);
 CommandBody add_eval_command(CLI::App& app);

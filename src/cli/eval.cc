@@ -29,14 +29,13 @@ Status EvalCommand::run() const {
   ESPARSE_ASSIGN_OR_RETURN(const std::string contents, read_file(text));
   ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer));
   ESPARSE_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, session.tokenizer->encode(contents, true));
+  if (ids.size() < 2) return invalid_argument("{}: the text has {} tokens, at least 2 are needed", text, ids.size());
   PerplexityOptions options;
   options.context = context != 0 ? context : std::min(kDefaultContext, session.model->config().max_positions);
   options.max_windows = max_windows;
 
   const auto start = std::chrono::steady_clock::now();
-  auto measured = measure_perplexity(*session.model, ids, options);
-  if (!measured.ok()) return measured.status().with_context(text);
-  const Perplexity& p = *measured;
+  ESPARSE_ASSIGN_OR_RETURN(const Perplexity p, measure_perplexity(*session.model, ids, options));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (common.json) {
     const Json json = {{"perplexity", p.perplexity},
@@ -62,8 +61,8 @@ CommandBody add_eval_command(CLI::App& app) {
   sub->add_option("--text", command->text, "Text file")->required();
   sub->add_option("--context", command->context,
                   "Tokens per window (default: 2048, or the model's max_position_embeddings if that is less)")
-      ->check(CLI::PositiveNumber);
-  sub->add_option("--max-windows", command->max_windows, "Stop after this many windows")->check(CLI::PositiveNumber);
+      ->check(at_least_one());
+  sub->add_option("--max-windows", command->max_windows, "Stop after this many windows")->check(at_least_one());
   sub->add_option("--tokenizer", command->tokenizer, "Tokenizer file or directory (default: the model's own)");
   add_json_option(*sub, command->common, "perplexity, nll, tokens, windows, context");
   add_threads_option(*sub, command->common);

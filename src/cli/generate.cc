@@ -1,6 +1,7 @@
 // esparse generate: continues a prompt.
 #include <cstdio>
 #include <memory>
+#include <utility>
 
 #include "base/parallel.h"
 #include "cli/commands.h"
@@ -25,13 +26,13 @@ Status GenerateCommand::run() const {
   set_thread_count(common.threads);
   ESPARSE_RETURN_IF_ERROR(options.sampling.validate());
   ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer));
-  Status output;
-  auto show = [&](std::string_view text) {
-    if (!common.json && output.ok()) output = print_out(text);
-  };
-  show(prompt);
   GenerateOptions chosen = options;
   chosen.stop_at_eos = !ignore_eos;
+  Status output;
+  std::string waiting = prompt;  // shown once it is known to be good: with the first piece of text
+  auto show = [&](std::string_view text) {
+    if (!common.json && output.ok()) output = print_out(std::exchange(waiting, "") + std::string(text));
+  };
   ESPARSE_ASSIGN_OR_RETURN(const Generation result, generate(session, prompt, chosen, show));
   show("\n");
   ESPARSE_RETURN_IF_ERROR(output);
@@ -62,13 +63,15 @@ CommandBody add_generate_command(CLI::App& app) {
   sub->add_option("--prompt", command->prompt, "Text to continue; may be empty if the tokenizer has a BOS")->required();
   sub->add_option("-n,--tokens", command->options.max_new_tokens, "New tokens at most")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   sub->add_option("--temperature", command->options.sampling.temperature, "0 = always the most probable token")
       ->capture_default_str();
   sub->add_option("--top-p", command->options.sampling.top_p,
                   "Sample from the most probable tokens that together reach this")
       ->capture_default_str();
-  sub->add_option("--seed", command->options.sampling.seed, "Seed of the sampler")->capture_default_str();
+  sub->add_option("--seed", command->options.sampling.seed, "Seed of the sampler")
+      ->check(not_negative())
+      ->capture_default_str();
   sub->add_flag("--ignore-eos", command->ignore_eos, "Go on after an end-of-text token");
   sub->add_option("--tokenizer", command->tokenizer, "Tokenizer file or directory (default: the model's own)");
   add_json_option(*sub, command->common, "prompt, text, ids, token counts and rates");

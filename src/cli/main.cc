@@ -1,4 +1,5 @@
 // esparse: parses the command line, runs one sub-command, turns its Status into an exit status.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <new>
@@ -16,7 +17,10 @@ constexpr const char* kExamples = R"(Examples:
 'esparse COMMAND --help' explains a command. ESPARSE_ISA=portable|avx2 forces the instruction set.)";
 
 int fail(const esparse::Status& status) {
-  std::fprintf(stderr, "esparse: %s\n", status.message().c_str());
+  std::string line = status.message();  // one line, whatever a path or a file put into it
+  std::replace_if(
+      line.begin(), line.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  std::fprintf(stderr, "esparse: %s\n", line.c_str());
   return 1;
 }
 
@@ -24,9 +28,10 @@ int run(int argc, char** argv) {
   CLI::App app("esparse makes large language models sparse, smaller and faster, and shows what that cost.", "esparse");
   app.set_version_flag("--version", "esparse 0.1.0");
   app.footer(kExamples);
-  app.require_subcommand(1);
-  app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
-    return "esparse: " + std::string(error.what()) + "\nTry '" + failed->get_name() + " --help'.\n";
+  app.failure_message([](const CLI::App* root, const CLI::Error& error) {
+    const auto chosen = root->get_subcommands();
+    const std::string command = chosen.empty() ? "esparse" : "esparse " + chosen.front()->get_name();
+    return "esparse: " + std::string(error.what()) + "\nTry '" + command + " --help'.\n";
   });
   std::vector<std::pair<CLI::App*, esparse::CommandBody>> commands;
   for (auto add : {esparse::add_prune_command, esparse::add_eval_command, esparse::add_generate_command,
@@ -44,7 +49,9 @@ int run(int argc, char** argv) {
   for (auto& [command, body] : commands)
     if (command->parsed())
       if (const esparse::Status status = body(); !status.ok()) return fail(status);
-  return 0;
+  if (!app.get_subcommands().empty()) return 0;
+  std::fputs("esparse: a sub-command is required: prune, eval, generate or inspect\nTry 'esparse --help'.\n", stderr);
+  return 2;
 }
 
 }  // namespace

@@ -31,7 +31,10 @@ struct PruneCommand {
   bool force = false;
 
   Result<Recipe> recipe() const;
-  Result<std::vector<std::vector<int32_t>>> calibration_windows(const Session& session, int64_t length) const;
+  Status check_output_spares_inputs() const;
+  Result<std::vector<std::vector<int32_t>>> calibration_windows(const Session& session,
+                                                                const std::vector<std::string>& documents,
+                                                                int64_t length) const;
   Json report_json(const Recipe& recipe, int64_t length, const PruneReport& report) const;
   Status print(const PruneReport& report, double seconds) const;
   Status run() const;
@@ -53,13 +56,26 @@ Result<Recipe> PruneCommand::recipe() const {
 }
 
 Result<std::vector<std::vector<int32_t>>> PruneCommand::calibration_windows(const Session& session,
+                                                                            const std::vector<std::string>& documents,
                                                                             int64_t length) const {
   const int64_t positions = session.model->config().max_positions;
   if (length > positions)
     return invalid_argument("--seqlen: the model has {} positions (max_position_embeddings), got {}", positions,
                             length);
-  ESPARSE_ASSIGN_OR_RETURN(const auto documents, read_documents(calib));
   return draw_calibration_windows(documents, *session.tokenizer, samples, length, seed, calib);
+}
+
+// --force must not delete what the run reads.
+Status PruneCommand::check_output_spares_inputs() const {
+  std::error_code ignored;
+  const auto target = std::filesystem::weakly_canonical(output, ignored);
+  for (const std::string& input : {model, calib, tokenizer}) {
+    if (input.empty()) continue;
+    const auto source = std::filesystem::weakly_canonical(input, ignored);
+    if (std::mismatch(target.begin(), target.end(), source.begin(), source.end()).first == target.end())
+      return invalid_argument("-o: {} holds {}, which this run reads; choose another directory", output, input);
+  }
+  return {};
 }
 
 // No times and no machine: the same input gives the same bytes.
@@ -113,14 +129,19 @@ Status PruneCommand::run() const {
   ESPARSE_ASSIGN_OR_RETURN(const Recipe chosen, recipe());
   const bool needs_text = chosen.saliency->needs.any();
   if (needs_text && calib.empty()) return invalid_argument("--calib: saliency '{}' needs a calibration text", saliency);
+  ESPARSE_RETURN_IF_ERROR(check_output_spares_inputs());
   ESPARSE_ASSIGN_OR_RETURN(OutputDirectory directory, OutputDirectory::create(output, force));
+  std::vector<std::string> documents;  // read first: a mistyped path is noticed before a large model is checked
+  if (needs_text) {
+    ESPARSE_ASSIGN_OR_RETURN(documents, read_documents(calib));
+  }
   ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer));
   ESPARSE_RETURN_IF_ERROR(check_prunable(*session.model, chosen));
 
   const int64_t length = seqlen != 0 ? seqlen : std::min(kDefaultSeqlen, session.model->config().max_positions);
   std::vector<std::vector<int32_t>> windows;
   if (needs_text) {
-    ESPARSE_ASSIGN_OR_RETURN(windows, calibration_windows(session, length));
+    ESPARSE_ASSIGN_OR_RETURN(windows, calibration_windows(session, documents, length));
   }
   ESPARSE_ASSIGN_OR_RETURN(const PruneReport report, prune_model(*session.model, chosen, windows));
   ESPARSE_RETURN_IF_ERROR(
@@ -151,7 +172,7 @@ void add_recipe_options(CLI::App& sub, PruneCommand& command) {
       ->capture_default_str();
   sub.add_option("--shuffle-block", command.shuffle_block, "Channels searched together by the local shuffle")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   sub.add_option("--deal", command.deal, "Global shuffle: snake or deal")
       ->capture_default_str()
       ->check(CLI::IsMember({"snake", "deal"}));
@@ -168,13 +189,11 @@ CommandBody add_prune_command(CLI::App& app) {
       ->required();
   sub->add_option("--calib", command->calib, "Calibration text: plain text, or JSON lines with a field 'text'");
   add_recipe_options(*sub, *command);
-  sub->add_option("--samples", command->samples, "Calibration windows")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  sub->add_option("--samples", command->samples, "Calibration windows")->capture_default_str()->check(at_least_one());
   sub->add_option("--seqlen", command->seqlen,
                   "Tokens per window (default: 2048, or the model's max_position_embeddings if that is less)")
-      ->check(CLI::PositiveNumber);
-  sub->add_option("--seed", command->seed, "Seed that draws the windows")->capture_default_str();
+      ->check(at_least_one());
+  sub->add_option("--seed", command->seed, "Seed that draws the windows")->check(not_negative())->capture_default_str();
   sub->add_option("--tokenizer", command->tokenizer, "Tokenizer file or directory (default: the model's own)");
   sub->add_flag("--force", command->force, "Replace an existing output directory");
   add_json_option(*sub, command->common, "output, linears, bytes_dense, bytes, retained_saliency, seconds");

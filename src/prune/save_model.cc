@@ -93,7 +93,7 @@ Status save_pruned_model(const Model& model, const std::filesystem::path& tokeni
   }
   ESPARSE_RETURN_IF_ERROR(add_tokenizer(tokenizer_file, directory));
   ESPARSE_RETURN_IF_ERROR(write_file_atomically(directory / "config.json", source.config.dump(2) + "\n"));
-  ESPARSE_RETURN_IF_ERROR(write_file_atomically(directory / "esparse.json", report.dump(2) + "\n"));
+  ESPARSE_RETURN_IF_ERROR(write_file_atomically(directory / "esparse.json", report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"));
   const TensorList list = collect(model);
   std::map<std::string, std::string> metadata = source.tensors.metadata();
   metadata["esparse"] = "docs/formats/nm.md";

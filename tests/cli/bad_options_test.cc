@@ -143,7 +143,7 @@ INSTANTIATE_TEST_SUITE_P(CommandLine, UsageError, testing::ValuesIn(kUsageErrors
 
 TEST(CommandLine, WithoutSubCommandIsAUsageError) {
   const TempDir directory;
-  expect_usage_error(run_esparse(directory.path(), {}), {"subcommand"});
+  expect_usage_error(run_esparse(directory.path(), {}), {"sub-command is required"});
 }
 
 TEST(CommandLine, UnknownSubCommandOrOptionIsAUsageError) {

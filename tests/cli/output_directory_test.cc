@@ -40,6 +40,19 @@ TEST(Output, ThatExistsIsReplacedWithForce) {
   EXPECT_EQ(entries_of(workplace.path()), (std::vector<std::string>{"calib.txt", "eval.txt", "model", "out"}));
 }
 
+TEST(Output, ThatHoldsWhatTheRunReadsIsRefusedEvenWithForce) {
+  const Workplace workplace;
+  const auto before = workplace.files();
+  expect_refused(run_line(workplace.path(), "prune model -o model --saliency magnitude --force"),
+                 {"-o: model holds model"});
+  expect_refused(run_line(workplace.path(), "prune model -o model/../model --saliency magnitude --force"),
+                 {"-o:", "holds model"});
+  expect_refused(run_line(workplace.path(), "prune model -o . --saliency magnitude --force"), {"-o: . holds model"});
+  expect_refused(run_line(workplace.path(), "prune model -o calib.txt --calib calib.txt --force"),
+                 {"-o: calib.txt holds"});
+  expect_same_files(before, workplace.files());
+}
+
 TEST(Output, ThatExistsSurvivesAForcedRunThatFails) {
   const Workplace workplace;
   write_text(workplace / "out/mine.txt", "mine");
