@@ -70,7 +70,7 @@ CommandBody add_eval_command(CLI::App& app) {
       "The text is tokenised once (one BOS at its start where the tokenizer wants it) and cut into non-overlapping "
       "windows;\n"
       "every token of a window but its first is predicted. An incomplete last window is dropped.\n\n"
-      "Example:\n  esparse eval models/novel-1m --text models/text/heldout.txt --context 512 --json");
+      "Example:\n  esparse eval models/novel-1m --text models/text/heldout.txt --context 512 --json\n");
   return [command] { return command->run(); };
 }
 

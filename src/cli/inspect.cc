@@ -87,7 +87,7 @@ CommandBody add_inspect_command(CLI::App& app) {
   sub->footer(
       "Density is the share of non-zero elements; -0.0 counts as zero. Bytes dense is the tensor stored dense in its "
       "own type.\n\n"
-      "Example:\n  esparse inspect models/novel-1m");
+      "Example:\n  esparse inspect models/novel-1m\n");
   return [command] { return command->run(); };
 }
 

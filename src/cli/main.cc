@@ -14,7 +14,8 @@ constexpr const char* kExamples = R"(Examples:
   esparse eval /tmp/sparse --text models/text/heldout.txt
   esparse generate /tmp/sparse --prompt "The old house" -n 64
   esparse inspect /tmp/sparse
-'esparse COMMAND --help' explains a command. ESPARSE_ISA=portable|avx2 forces the instruction set.)";
+'esparse COMMAND --help' explains a command. ESPARSE_ISA=portable|avx2 forces the instruction set.
+)";
 
 int fail(const esparse::Status& status) {
   std::string line = status.message();  // one line, whatever a path or a file put into it

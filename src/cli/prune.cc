@@ -206,7 +206,7 @@ CommandBody add_prune_command(CLI::App& app) {
       "  esparse prune models/novel-1m -o /tmp/sparse --pattern 2:4 --calib models/text/calibration.txt\n"
       "  esparse prune models/novel-1m -o /tmp/wanda --saliency wanda --shuffle none --pattern 4:8 --calib "
       "models/text/calibration.txt\n"
-      "  esparse prune models/novel-1m -o /tmp/magnitude --saliency magnitude --shuffle none");
+      "  esparse prune models/novel-1m -o /tmp/magnitude --saliency magnitude --shuffle none\n");
   return [command] { return command->run(); };
 }
 
