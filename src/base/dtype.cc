@@ -68,6 +68,7 @@ f16 to_f16(float value) {
 }
 
 void convert_to_f32(DType dtype, const std::byte* source, std::span<float> target) {
+  if (target.empty()) return;  // memcpy must not see null, even for nothing
   switch (dtype) {
     case DType::f32:
       std::memcpy(target.data(), source, target.size_bytes());
@@ -85,6 +86,7 @@ void convert_to_f32(DType dtype, const std::byte* source, std::span<float> targe
 
 void convert_from_f32(DType dtype, std::span<const float> source, std::byte* target) {
   ESPARSE_CHECK(is_weight_dtype(dtype));
+  if (source.empty()) return;
   if (dtype == DType::f32) {
     std::memcpy(target, source.data(), source.size_bytes());
     return;
