@@ -12,7 +12,8 @@
 namespace esparse {
 
 Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // O_NONBLOCK: a FIFO of that name must not make us wait for a writer.
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
     const StatusKind kind = errno == ENOENT ? StatusKind::not_found : StatusKind::io;
     return make_status(kind, "{}: cannot open: {}", path.string(), std::strerror(errno));

@@ -3,6 +3,9 @@
 #include <cmath>
 
 namespace esparse {
+namespace {
+constexpr int64_t kMaxShuffleBlock = 4096;  // the search keeps 8 x block^2 bytes per block: 128 MiB
+}
 
 Status Recipe::validate() const {
   if (saliency == nullptr) return invalid_argument("--saliency: none chosen");
@@ -13,6 +16,8 @@ Status Recipe::validate() const {
   if (shuffle.block < pattern.group)
     return invalid_argument("--shuffle-block: expected at least one group of {} channels, got {}", pattern.group,
                             shuffle.block);
+  if (shuffle.block > kMaxShuffleBlock)
+    return invalid_argument("--shuffle-block: expected at most {} channels, got {}", kMaxShuffleBlock, shuffle.block);
   return {};
 }
 

@@ -193,28 +193,30 @@ Status BpeModel::split_characters(std::string_view word, std::vector<Symbol>& sy
   return {};
 }
 
+// The merge of the symbol with its right neighbour, if there is one.
+std::optional<BpeModel::Candidate> BpeModel::candidate_at(const std::vector<Symbol>& symbols, int32_t position) const {
+  const Symbol& left = symbols[static_cast<size_t>(position)];
+  if (left.next < 0) return std::nullopt;
+  const MergeTable::Merge* merge = merges_.find(left.id, symbols[static_cast<size_t>(left.next)].id);
+  if (merge == nullptr) return std::nullopt;
+  return Candidate{merge->rank, position, merge->id};
+}
+
 // Always the merge of lowest rank, the leftmost of equal ones: a heap of candidates over a linked list of symbols.
 void BpeModel::merge_all(std::vector<Symbol>& symbols) const {
-  const auto later = [](const Candidate& a, const Candidate& b) {
-    return a.rank != b.rank ? a.rank > b.rank : a.position > b.position;
-  };
-  std::vector<Candidate> initial;
-  initial.reserve(symbols.size());
-  const auto candidate = [&](int32_t position) -> std::optional<Candidate> {
-    const Symbol& left = symbols[static_cast<size_t>(position)];
-    if (left.next < 0) return std::nullopt;
-    const MergeTable::Merge* merge = merges_.find(left.id, symbols[static_cast<size_t>(left.next)].id);
-    if (merge == nullptr) return std::nullopt;
-    return Candidate{merge->rank, position, merge->id};
-  };
   const auto count = static_cast<int32_t>(symbols.size());
   for (int32_t i = 0; i < count; ++i) {
     symbols[static_cast<size_t>(i)].previous = i - 1;
     symbols[static_cast<size_t>(i)].next = i + 1 < count ? i + 1 : -1;
   }
+  std::vector<Candidate> initial;
+  initial.reserve(symbols.size());
   for (int32_t i = 0; i < count; ++i) {
-    if (const auto found = candidate(i)) initial.push_back(*found);
+    if (const auto found = candidate_at(symbols, i)) initial.push_back(*found);
   }
+  const auto later = [](const Candidate& a, const Candidate& b) {
+    return a.rank != b.rank ? a.rank > b.rank : a.position > b.position;
+  };
   std::priority_queue queue(later, std::move(initial));
   while (!queue.empty()) {
     const Candidate top = queue.top();
@@ -222,17 +224,17 @@ void BpeModel::merge_all(std::vector<Symbol>& symbols) const {
     Symbol& left = symbols[static_cast<size_t>(top.position)];
     // Candidates are not withdrawn when a neighbour changes; a stale one no longer gives the token it promised.
     if (!left.alive) continue;
-    const std::optional<Candidate> current = candidate(top.position);
+    const std::optional<Candidate> current = candidate_at(symbols, top.position);
     if (!current || current->id != top.id) continue;
     Symbol& right = symbols[static_cast<size_t>(left.next)];
     left.id = top.id;
     left.next = right.next;
     right.alive = false;
     if (left.next >= 0) symbols[static_cast<size_t>(left.next)].previous = top.position;
-    if (left.previous >= 0) {
-      if (const auto found = candidate(left.previous)) queue.push(*found);
+    for (const int32_t position : {left.previous, top.position}) {
+      if (position < 0) continue;
+      if (const auto found = candidate_at(symbols, position)) queue.push(*found);
     }
-    if (const auto found = candidate(top.position)) queue.push(*found);
   }
 }
 

@@ -77,6 +77,7 @@ class BpeModel {
   int32_t character_id(std::string_view character, char32_t value) const;  // -1 when unknown
   Status split_characters(std::string_view word, std::vector<Symbol>& symbols) const;
   bool add_bytes(std::string_view character, std::vector<Symbol>& symbols) const;
+  std::optional<Candidate> candidate_at(const std::vector<Symbol>& symbols, int32_t position) const;
   void merge_all(std::vector<Symbol>& symbols) const;
 
   std::string label_;

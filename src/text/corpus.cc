@@ -1,5 +1,6 @@
 #include "text/corpus.h"
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <random>

@@ -1,5 +1,6 @@
 #include "text/json_tokenizer.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "io/json.h"

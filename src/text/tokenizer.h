@@ -19,16 +19,17 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // The ids of `text` (UTF-8; invalid bytes are treated as the reference does, never an error). With `add_special` what
+  // The ids of `text` (UTF-8; invalid sequences become U+FFFD, never an error). With `add_special` what
   // the reference adds by default around a single text (a BOS for most, an EOS for some), otherwise the ids of the text
   // alone.
   virtual Result<std::vector<int32_t>> encode(std::string_view text, bool add_special) const = 0;
 
-  // The text of the ids; may end in an incomplete UTF-8 sequence when the ids do. Refuses ids outside the vocabulary.
+  // The text of the ids, special tokens of a tokenizer.json spelled out. May end in an incomplete UTF-8 sequence when
+  // the ids do; other invalid UTF-8 becomes U+FFFD. Refuses ids outside the vocabulary.
   virtual Result<std::string> decode(std::span<const int32_t> ids) const = 0;
 
   virtual int64_t vocab_size() const = 0;             // highest id + 1, added tokens included
-  virtual std::optional<int32_t> bos_id() const = 0;  // the BOS that encode(…, true) prepends, if it does
+  virtual std::optional<int32_t> bos_id() const = 0;  // the BOS that encode(.., true) prepends, if it does
   virtual std::optional<int32_t> eos_id() const = 0;  // as the tokenizer's own files name it
 };
 
