@@ -14,33 +14,38 @@ bool is_eos(const Session& session, int32_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end() || session.tokenizer->eos_id() == id;
 }
 
-// Turns ids into text as they come: what decode() adds behind the text already shown.
+// Turns ids into text as they come. Decoding always begins a few ids back, so that a step costs the same however long
+// the text is, and the first piece of text keeps the space in front of it.
 class TextStream {
  public:
   TextStream(const Tokenizer& tokenizer, std::vector<int32_t> prompt_ids)
-      : tokenizer_(tokenizer), ids_(std::move(prompt_ids)) {}
-
-  Status start() {
-    ESPARSE_ASSIGN_OR_RETURN(const std::string shown, tokenizer_.decode(ids_));
-    shown_bytes_ = start_bytes_ = shown.size();
-    return {};
+      : tokenizer_(tokenizer), ids_(std::move(prompt_ids)), shown_(ids_.size()) {
+    start_ = shown_ - std::min(shown_, kOverlapIds);
   }
+
+  // The text that `id` completes; empty while it ends inside a UTF-8 sequence, unless it is the `last` one.
   Result<std::string> push(int32_t id, bool last) {
     ids_.push_back(id);
-    ESPARSE_ASSIGN_OR_RETURN(text_, tokenizer_.decode(ids_));
-    const size_t end = last ? text_.size() : complete_utf8_prefix(text_);
-    if (end <= shown_bytes_) return std::string();
-    std::string piece = text_.substr(shown_bytes_, end - shown_bytes_);
-    shown_bytes_ = end;
+    const std::span<const int32_t> ids = ids_;
+    ESPARSE_ASSIGN_OR_RETURN(const std::string before, tokenizer_.decode(ids.subspan(start_, shown_ - start_)));
+    ESPARSE_ASSIGN_OR_RETURN(const std::string after, tokenizer_.decode(ids.subspan(start_)));
+    if (!last && complete_utf8_prefix(after) != after.size()) return std::string();
+    start_ = shown_;
+    shown_ = ids_.size();
+    std::string piece = after.size() > before.size() ? after.substr(before.size()) : std::string();
+    text_ += piece;
     return piece;
   }
-  std::string text() const { return text_.size() > start_bytes_ ? text_.substr(start_bytes_) : std::string(); }
+  const std::string& text() const { return text_; }
 
  private:
+  static constexpr size_t kOverlapIds = 4;  // byte tokens of one character at most
+
   const Tokenizer& tokenizer_;
   std::vector<int32_t> ids_;
+  size_t shown_;  // ids whose text has been given out
+  size_t start_;  // where decoding begins
   std::string text_;
-  size_t start_bytes_ = 0, shown_bytes_ = 0;
 };
 
 }  // namespace
@@ -76,7 +81,6 @@ Result<Generation> generate(const Session& session, std::string_view prompt, con
   KvCache cache = model.make_cache(std::min(model.config().max_positions, prompt_tokens + budget));
   Sampler sampler(options.sampling);
   TextStream stream(*session.tokenizer, result.prompt_ids);
-  ESPARSE_RETURN_IF_ERROR(stream.start());
   Matrix<float> logits(1, model.config().vocab_size);
 
   auto start = Clock::now();
