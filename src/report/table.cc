@@ -1,10 +1,7 @@
 #include "report/table.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
-
-#include <fmt/format.h>
 
 namespace esparse {
 namespace {
@@ -58,15 +55,6 @@ std::string format_count(int64_t count) {
   std::string digits = std::to_string(count);
   for (auto at = static_cast<int64_t>(digits.size()) - 3; at > (count < 0 ? 1 : 0); at -= 3) digits.insert(at, ",");
   return digits;
-}
-
-std::string format_bytes(int64_t bytes) {
-  constexpr std::array kUnits = {"B", "kB", "MB", "GB", "TB"};
-  if (bytes < 1000) return fmt::format("{} B", bytes);
-  auto value = static_cast<double>(bytes);
-  size_t unit = 0;
-  for (; value >= 999.5 && unit + 1 < kUnits.size(); ++unit) value /= 1000;
-  return fmt::format("{:.{}f} {}", value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0, kUnits[unit]);
 }
 
 }  // namespace esparse

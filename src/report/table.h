@@ -21,8 +21,7 @@ class Table {
   std::vector<std::vector<std::string>> rows_;  // an empty row is a rule
 };
 
-// "1,234,567" and "12.3 MB" (powers of 1000).
+// "1,234,567".
 std::string format_count(int64_t count);
-std::string format_bytes(int64_t bytes);
 
 }  // namespace esparse

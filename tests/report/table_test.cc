@@ -36,13 +36,5 @@ TEST(FormatCount, GroupsThousands) {
   EXPECT_EQ(format_count(-123), "-123");
 }
 
-TEST(FormatBytes, UsesPowersOfThousand) {
-  EXPECT_EQ(format_bytes(999), "999 B");
-  EXPECT_EQ(format_bytes(1000), "1.00 kB");
-  EXPECT_EQ(format_bytes(99'960), "100 kB");
-  EXPECT_EQ(format_bytes(12'340'000), "12.3 MB");
-  EXPECT_EQ(format_bytes(999'600'000), "1.00 GB");
-}
-
 }  // namespace
 }  // namespace esparse
