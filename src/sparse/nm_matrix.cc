@@ -3,6 +3,8 @@
 #include <array>
 #include <bit>
 #include <limits>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "sparse/nm_words.h"
@@ -21,10 +23,6 @@ Status check_shape(NmPattern pattern, DType dtype, int64_t out_features, int64_t
     return invalid_argument("shape [{}, {}]: expected dimensions from 0 to {}", out_features, in_features,
                             kMaxFeatures);
   }
-  if (in_features % pattern.group != 0) {
-    return invalid_argument("in_features {}: expected a multiple of {} for pattern {}", in_features, pattern.group,
-                            pattern.text());
-  }
   return {};
 }
 
@@ -34,37 +32,53 @@ Status check_bytes(std::string_view what, size_t got, int64_t out_features, int6
   return corruption("{}: expected {} rows of {} bytes, got {} bytes", what, out_features, row_bytes, got);
 }
 
-// The bits of the words that are not zero. Refuses a word that is not finite.
+// One group of a row, for walking along it: M columns from `first` on, fewer at the end of the row.
+struct Group {
+  Group(NmPattern pattern, int64_t in_features, int64_t first_column)
+      : first(first_column),
+        width(static_cast<int>(std::min<int64_t>(pattern.group, in_features - first_column))),
+        kept(width == pattern.group ? pattern.kept : static_cast<int>(pattern.kept_in(width))) {}
+  std::string name(int64_t row, NmPattern pattern) const {
+    return fmt::format("row {}, group {} (columns {}..{})", row, first / pattern.group, first, first + width - 1);
+  }
+
+  int64_t first;
+  int width;
+  int kept;
+};
+
+// The bits of the group's words that are not zero; nothing when a word is not finite.
 template <typename Word>
-Result<uint32_t> nonzero_bits(const std::byte* words, int64_t row, int64_t first, int count) {
+std::optional<uint32_t> nonzero_bits(const std::byte* words, const Group& group) {
   uint32_t bits = 0;
   bool finite = true;
-  for (int k = 0; k < count; ++k) {
-    const auto word = Word::load(words, first + k);
+  for (int k = 0; k < group.width; ++k) {
+    const auto word = Word::load(words, group.first + k);
     finite &= Word::is_finite(word);
     bits |= static_cast<uint32_t>(!Word::is_zero(word)) << k;
   }
-  if (finite) return bits;
-  return numeric_error("row {}, group {} (columns {}..{}): expected finite values, got NaN or infinity", row,
-                       first / count, first, first + count - 1);
+  return finite ? std::optional(bits) : std::nullopt;
 }
 
 template <typename Word>
 Status pack_row(const std::byte* weight, int64_t row, NmMatrix& packed) {
-  const auto [kept, group] = packed.pattern;
+  const NmPattern pattern = packed.pattern;
   const NmView view = packed.view();
   const std::byte* source = weight + row * packed.in_features * dtype_bytes(packed.dtype);
   BitWriter bitmask(packed.bitmask.data() + row * view.bitmask_row_bytes());
   int64_t slot = row * view.kept_per_row();
-  for (int64_t first = 0; first < packed.in_features; first += group) {
-    ESPARSE_ASSIGN_OR_RETURN(uint32_t bits, nonzero_bits<Word>(source, row, first, group));
+  for (int64_t first = 0; first < packed.in_features; first += pattern.group) {
+    const Group group(pattern, packed.in_features, first);
+    const std::optional<uint32_t> nonzero = nonzero_bits<Word>(source, group);
+    if (!nonzero) return numeric_error("{}: expected finite values, got NaN or infinity", group.name(row, pattern));
+    uint32_t bits = *nonzero;
     int count = std::popcount(bits);
-    if (count > kept) {
-      return invalid_argument("row {}, group {} (columns {}..{}): expected at most {} non-zeros for pattern {}, got {}",
-                              row, first / group, first, first + group - 1, kept, packed.pattern.text(), count);
+    if (count > group.kept) {
+      return invalid_argument("{}: expected at most {} non-zeros for pattern {}, got {}", group.name(row, pattern),
+                              group.kept, pattern.text(), count);
     }
-    for (; count < kept; ++count) bits |= bits + 1;  // sets the lowest clear bit
-    bitmask.append(bits, group);
+    for (; count < group.kept; ++count) bits |= bits + 1;  // sets the lowest clear bit
+    bitmask.append(bits, group.width);
     for (; bits != 0; bits &= bits - 1) {
       const auto word = Word::load(source, first + std::countr_zero(bits));
       Word::store(packed.values.data(), slot++, Word::is_zero(word) ? typename Word::word{0} : word);
@@ -120,10 +134,11 @@ int64_t columns_checked_by_words(const uint8_t* bitmask, int64_t in_features, Nm
 Status check_bits(const NmView& packed, const uint8_t* bitmask, int64_t row) {
   const int64_t checked = columns_checked_by_words(bitmask, packed.in_features, packed.pattern);
   BitReader reader(bitmask + checked / 8);
-  for (int64_t group = checked / packed.pattern.group; group < packed.in_features / packed.pattern.group; ++group) {
-    const int count = std::popcount(reader.next(packed.pattern.group));
-    if (count == packed.pattern.kept) continue;
-    return corruption("row {}, group {}: expected {} bits set for pattern {}, got {}", row, group, packed.pattern.kept,
+  for (int64_t first = checked; first < packed.in_features; first += packed.pattern.group) {
+    const Group group(packed.pattern, packed.in_features, first);
+    const int count = std::popcount(reader.next(group.width));
+    if (count == group.kept) continue;
+    return corruption("{}: expected {} bits set for pattern {}, got {}", group.name(row, packed.pattern), group.kept,
                       packed.pattern.text(), count);
   }
   if (reader.rest() == 0) return {};

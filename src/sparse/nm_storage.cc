@@ -16,9 +16,9 @@ Result<NmView> parse_shape(const TensorInfo& tensor, int64_t out_features, int64
   ESPARSE_CHECK(tensor.data.size() == sizeof(record));  // the store has checked shape against bytes
   std::memcpy(record.data(), tensor.data.data(), sizeof(record));
   const auto [version, kept, group, out, in] = record;
-  if (version != kNmFormatVersion) {
-    return unsupported("expected format version {}, got {}: the file was written by another version of esparse",
-                       kNmFormatVersion, version);
+  if (version < kNmWholeGroupsVersion || version > kNmFormatVersion) {
+    return unsupported("expected format version {} to {}, got {}: the file was written by another version of esparse",
+                       kNmWholeGroupsVersion, kNmFormatVersion, version);
   }
   NmView view;
   view.pattern = {kept, group};
@@ -31,7 +31,8 @@ Result<NmView> parse_shape(const TensorInfo& tensor, int64_t out_features, int64
     return corruption("expected the shape [{}, {}] of the model's configuration, got [{}, {}]", out_features,
                       in_features, out, in);
   }
-  if (in % group != 0) return corruption("in_features {}: expected a multiple of {}", in, group);
+  if (version == kNmWholeGroupsVersion && in % group != 0)
+    return corruption("in_features {}: expected a multiple of {} in format version {}", in, group, version);
   return view;
 }
 
@@ -71,9 +72,10 @@ Result<NmView> load_nm(const TensorStore& store, const std::string& prefix, int6
 
 void append_nm_tensors(const NmView& packed, const std::string& prefix, NmShapeRecords& records,
                        std::vector<TensorInfo>& tensors) {
-  const auto& record = records.emplace_back(
-      std::array<int32_t, 5>{kNmFormatVersion, packed.pattern.kept, packed.pattern.group,
-                             static_cast<int32_t>(packed.out_features), static_cast<int32_t>(packed.in_features)});
+  const bool whole_groups = packed.in_features % packed.pattern.group == 0;
+  const auto& record = records.emplace_back(std::array<int32_t, 5>{
+      whole_groups ? kNmWholeGroupsVersion : kNmFormatVersion, packed.pattern.kept, packed.pattern.group,
+      static_cast<int32_t>(packed.out_features), static_cast<int32_t>(packed.in_features)});
   tensors.push_back({values_name(prefix),
                      packed.dtype,
                      {packed.out_features, packed.kept_per_row()},

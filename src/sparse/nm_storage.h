@@ -14,7 +14,10 @@
 
 namespace esparse {
 
-inline constexpr int32_t kNmFormatVersion = 1;
+// The version in nm_shape: 1 where M divides in_features, 2 where it need not. Written is 1 wherever it fits, so that a
+// program that knows no other reads all that it can.
+inline constexpr int32_t kNmWholeGroupsVersion = 1;
+inline constexpr int32_t kNmFormatVersion = 2;
 
 // True when the checkpoint holds any of the three tensors, so that an incomplete set is an error of load_nm() and not
 // taken for "there is none".

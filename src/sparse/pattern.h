@@ -1,6 +1,8 @@
-// N:M patterns. N:M always means N KEPT of every M consecutive inputs of one output row.
+// N:M patterns. N:M always means N KEPT of every M consecutive inputs of one output row. Where M does not divide a row,
+// its last group is shorter, the tail; it keeps ceil(N * tail / M), so never less than its share.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -20,7 +22,13 @@ struct NmPattern {
 
   bool valid() const { return kept >= 1 && kept < group && group <= kMaxGroup; }
   std::string text() const;  // "2:4"
-  double density() const { return static_cast<double>(kept) / group; }
+  // How many of `columns` consecutive inputs are kept when the first of them starts a group: N of every whole group and
+  // the share of the tail.
+  int64_t kept_in(int64_t columns) const {
+    const auto tail = static_cast<int>(columns % group);
+    return columns / group * kept + (kept * tail + group - 1) / group;
+  }
+  double density() const { return static_cast<double>(kept) / group; }  // of whole groups
   bool operator==(const NmPattern&) const = default;
 };
 

@@ -22,12 +22,12 @@ class LinearTest : public testing::TestWithParam<Case> {
 
 // y against double loops, for token counts on both sides of the few/many border and rows that fill no tile.
 TEST_P(LinearTest, AgreesWithReference) {
-  const NmPattern pattern{2, 4};
+  const NmPattern pattern{4, 8};
   for (const int64_t out : {1, 7, 64, 65, 200})
-    for (const int64_t in : {4, 12, 64, 132})
+    for (const int64_t in : {3, 8, 12, 64, 135, 172})
       for (const int64_t tokens : {1, 2, 6, 7, 16, 33}) {
         auto values = random_values(out * in, out + in);
-        if (GetParam().packed) make_nm(values, pattern, 5);
+        if (GetParam().packed) make_nm(values, in, pattern, 5);
         values = rounded(GetParam().dtype, values);
         const auto bytes = stored(GetParam().dtype, values);
         auto packed = pack_nm(pattern, GetParam().dtype, bytes, out, in);
@@ -49,9 +49,9 @@ TEST_P(LinearTest, AgreesWithReference) {
 }
 
 TEST_P(LinearTest, SameBitsForEveryThreadCount) {
-  const int64_t out = 700, in = 256;
+  const int64_t out = 700, in = 258;  // not a whole number of groups
   auto values = random_values(out * in, 1);
-  make_nm(values, {2, 4}, 2);
+  make_nm(values, in, {2, 4}, 2);
   const auto bytes = stored(GetParam().dtype, values);
   auto packed = pack_nm({2, 4}, GetParam().dtype, bytes, out, in);
   const WeightView weight =

@@ -40,15 +40,19 @@ inline std::vector<float> rounded(DType dtype, const std::vector<float>& values)
   return result;
 }
 
-// Zeroes all but N of every M consecutive values, at positions that vary with the group.
-inline void make_nm(std::vector<float>& values, NmPattern pattern, uint64_t seed) {
+// Zeroes all but N of every M consecutive values of a row, at positions that vary with the group. A shorter last group
+// keeps the least number that is no smaller a share of it.
+inline void make_nm(std::vector<float>& values, int64_t columns, NmPattern pattern, uint64_t seed) {
   std::mt19937_64 random(seed);
-  for (size_t group = 0; group < values.size(); group += pattern.group) {
-    std::vector<int> positions(pattern.group);
-    for (int k = 0; k < pattern.group; ++k) positions[k] = k;
-    for (int k = pattern.group - 1; k > 0; --k) std::swap(positions[k], positions[random() % (k + 1)]);
-    for (int k = pattern.kept; k < pattern.group; ++k) values[group + positions[k]] = 0.0f;
-  }
+  for (size_t row = 0; row < values.size(); row += columns)
+    for (int64_t group = 0; group < columns; group += pattern.group) {
+      const auto width = static_cast<int>(std::min<int64_t>(pattern.group, columns - group));
+      std::vector<int> positions(width);
+      for (int k = 0; k < width; ++k) positions[k] = k;
+      for (int k = width - 1; k > 0; --k) std::swap(positions[k], positions[random() % (k + 1)]);
+      for (int k = 0; k < width; ++k)
+        if (k * pattern.group >= pattern.kept * width) values[row + group + positions[k]] = 0.0f;
+    }
 }
 
 struct DotReference {

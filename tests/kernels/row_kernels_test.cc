@@ -50,11 +50,13 @@ TEST_P(RowKernelsTest, WidenIsExact) {
 }
 
 TEST_P(RowKernelsTest, PackedRowsExpandAndMultiply) {
-  for (const NmPattern pattern : {NmPattern{2, 4}, {4, 8}, {1, 4}, {3, 8}, {6, 8}, {8, 16}, {5, 7}, {16, 32}}) {
-    for (int64_t groups = 1; groups <= 9; ++groups) {
-      const int64_t columns = groups * pattern.group, rows = 3;
+  for (const NmPattern pattern : {NmPattern{2, 4}, {4, 8}, {1, 2}, {1, 4}, {3, 8}, {6, 8}, {8, 16}, {5, 7}, {16, 32}}) {
+    std::vector<int64_t> widths = {129, 172, 255, 9 * pattern.group};
+    for (int64_t width = 1; width <= 70; ++width) widths.push_back(width);
+    for (const int64_t columns : widths) {
+      const int64_t rows = 3;
       auto values = random_values(rows * columns, columns);
-      make_nm(values, pattern, columns + pattern.kept);
+      make_nm(values, columns, pattern, columns + pattern.kept);
       values = rounded(dtype(), values);
       auto packed = pack_nm(pattern, dtype(), stored(dtype(), values), rows, columns);
       ASSERT_TRUE(packed.ok()) << packed.status().message();
@@ -67,7 +69,7 @@ TEST_P(RowKernelsTest, PackedRowsExpandAndMultiply) {
         for (int64_t k = columns; k < columns + 8; ++k) EXPECT_TRUE(std::isnan(expanded[k])) << "wrote beyond the row";
         const auto reference = dot_reference(values.data() + row * columns, x.data(), columns);
         EXPECT_NEAR(kernels().dot_nm(packed->view(), row, x.data()), reference.value, dot_tolerance(reference, columns))
-            << pattern.text();
+            << pattern.text() << " of " << columns;
       }
     }
   }

@@ -42,6 +42,21 @@ struct Parts {
 
 TEST(NmStorage, GoodPartsLoad) { EXPECT_OK(Parts().load()); }
 
+// The same shapes hold a 4:8 matrix [3, 12]: of its tail of four columns two are kept.
+Parts ragged_parts() {
+  Parts parts;
+  parts.packed = must_pack({4, 8}, DType::bf16, random_nm_weights({4, 8}, 3, 12, 5), 3, 12);
+  parts.record = {2, 4, 8, 3, 12};
+  return parts;
+}
+
+TEST(NmStorage, VersionTwoLoadsWithAndWithoutATail) {
+  EXPECT_OK(ragged_parts().load());
+  Parts whole;
+  whole.record[0] = 2;
+  EXPECT_OK(whole.load());
+}
+
 TEST(NmStorage, RoundTripThroughAFile) {
   const TempDir directory;
   const NmMatrix first = must_pack(k24, DType::bf16, random_nm_weights(k24, 7, 20, 1), 7, 20);
@@ -50,8 +65,10 @@ TEST(NmStorage, RoundTripThroughAFile) {
   std::vector<TensorInfo> tensors;
   append_nm_tensors(first.view(), "a", records, tensors);
   append_nm_tensors(second.view(), "b.c", records, tensors);
+  const NmMatrix third = must_pack({4, 8}, DType::f16, random_nm_weights({4, 8}, 5, 43, 3), 5, 43);
+  append_nm_tensors(third.view(), "ragged", records, tensors);
   const auto moved = std::move(records);  // moving the records keeps the tensors valid
-  ASSERT_EQ(tensors.size(), 6u);
+  ASSERT_EQ(tensors.size(), 9u);
   ASSERT_OK(write_safetensors(directory / "model.safetensors", tensors, {}));
 
   const auto store = TensorStore::open_file(directory / "model.safetensors");
@@ -68,6 +85,16 @@ TEST(NmStorage, RoundTripThroughAFile) {
   ASSERT_OK(b);
   EXPECT_EQ(b->pattern, (NmPattern{3, 8}));
   EXPECT_EQ(unpack_nm(*b), unpack_nm(second.view()));
+  const auto c = load_nm(*store, "ragged", 5, 43);
+  ASSERT_OK(c);
+  EXPECT_EQ(c->pattern, (NmPattern{4, 8}));
+  EXPECT_EQ(unpack_nm(*c), unpack_nm(third.view()));
+}
+
+std::string hex(std::span<const std::byte> bytes) {
+  std::string text;
+  for (std::byte byte : bytes) text += fmt::format("{:02x}", static_cast<int>(byte));
+  return text;
 }
 
 // Section 3 of docs/formats/nm.md, byte for byte.
@@ -78,24 +105,41 @@ TEST(NmStorage, ExampleOfTheFormatPage) {
   NmShapeRecords records;
   std::vector<TensorInfo> tensors;
   append_nm_tensors(packed.view(), "p", records, tensors);
-  const auto hex = [&](size_t index) {
-    std::string text;
-    for (std::byte byte : tensors[index].data) text += fmt::format("{:02x}", static_cast<int>(byte));
-    return text;
-  };
   EXPECT_EQ(tensors[0].name, "p.weight.nm_values");
   EXPECT_EQ(tensors[0].shape, (std::vector<int64_t>{2, 6}));
-  EXPECT_EQ(hex(0), "803f00c0003f4040000000008040000080bf00410000c03f");
+  EXPECT_EQ(hex(tensors[0].data), "803f00c0003f4040000000008040000080bf00410000c03f");
   EXPECT_EQ(tensors[1].name, "p.weight.nm_bitmask");
   EXPECT_EQ(tensors[1].shape, (std::vector<int64_t>{2, 2}));
-  EXPECT_EQ(hex(1), "9a03c303");
+  EXPECT_EQ(hex(tensors[1].data), "9a03c303");
   EXPECT_EQ(tensors[2].name, "p.weight.nm_shape");
-  EXPECT_EQ(hex(2),
+  EXPECT_EQ(hex(tensors[2].data),
             "01000000"
             "02000000"
             "04000000"
             "02000000"
             "0c000000");
+}
+
+// The page's example with a tail, byte for byte.
+TEST(NmStorage, RaggedExampleOfTheFormatPage) {
+  const std::vector<float> weight = {0, 1, 0, -2, 0, 0, 3,  //
+                                     4, 0, 0, 0,  8, 0, 0};
+  const NmMatrix packed = must_pack(k24, DType::bf16, weight, 2, 7);
+  NmShapeRecords records;
+  std::vector<TensorInfo> tensors;
+  append_nm_tensors(packed.view(), "p", records, tensors);
+  EXPECT_EQ(tensors[0].shape, (std::vector<int64_t>{2, 4}));
+  EXPECT_EQ(hex(tensors[0].data),
+            "803f00c000004040"
+            "8040000000410000");
+  EXPECT_EQ(tensors[1].shape, (std::vector<int64_t>{2, 1}));
+  EXPECT_EQ(hex(tensors[1].data), "5a33");
+  EXPECT_EQ(hex(tensors[2].data),
+            "02000000"
+            "02000000"
+            "04000000"
+            "02000000"
+            "07000000");
 }
 
 TEST(NmStorage, MissingTensorsAreNamed) {
@@ -119,10 +163,10 @@ TEST(NmStorage, RefusesDenseBesidePacked) {
 }
 
 TEST(NmStorage, RefusesUnknownVersions) {
-  for (int32_t version : {0, 2, -1, std::numeric_limits<int32_t>::max()}) {
+  for (int32_t version : {0, 3, -1, std::numeric_limits<int32_t>::max()}) {
     Parts parts;
     parts.record[0] = version;
-    EXPECT_FAILURE(parts.load(), StatusKind::unsupported, "nm_shape\": expected format version 1");
+    EXPECT_FAILURE(parts.load(), StatusKind::unsupported, "nm_shape\": expected format version 1 to 2");
   }
 }
 
@@ -145,9 +189,13 @@ TEST(NmStorage, RefusesShapesThatDiffer) {
     parts.record[4] = in;
     EXPECT_FAILURE(parts.load(), StatusKind::corruption, "nm_shape\": expected the shape [3, 12]");
   }
-  Parts parts;
-  parts.record[2] = 5;
-  EXPECT_FAILURE(parts.load(), StatusKind::corruption, "in_features 12: expected a multiple of 5");
+}
+
+// Before version 2 there were whole groups only; such a record is damaged, not new.
+TEST(NmStorage, RefusesATailInVersionOne) {
+  Parts parts = ragged_parts();
+  parts.record[0] = 1;
+  EXPECT_FAILURE(parts.load(), StatusKind::corruption, "in_features 12: expected a multiple of 8 in format version 1");
 }
 
 TEST(NmStorage, RefusesWrongTypesAndSizes) {
@@ -178,10 +226,20 @@ TEST(NmStorage, RefusesWrongTypesAndSizes) {
 TEST(NmStorage, RefusesWrongContents) {
   Parts bits;
   bits.packed.bitmask[2] ^= 1;
-  EXPECT_FAILURE(bits.load(), StatusKind::corruption, kPrefix + ".weight.nm_*\": row 1, group 0: expected 2 bits");
+  EXPECT_FAILURE(bits.load(), StatusKind::corruption,
+                 kPrefix + ".weight.nm_*\": row 1, group 0 (columns 0..3): expected 2 bits");
   Parts pad;
   pad.packed.bitmask[5] |= 0x80;
   EXPECT_FAILURE(pad.load(), StatusKind::corruption, "row 2: expected zero pad bits");
+  Parts too_many = ragged_parts();
+  too_many.packed.bitmask[3] = 0x07;
+  EXPECT_FAILURE(too_many.load(), StatusKind::corruption, "row 1, group 1 (columns 8..11): expected 2 bits set");
+  Parts too_few = ragged_parts();
+  too_few.packed.bitmask[5] = 0x08;
+  EXPECT_FAILURE(too_few.load(), StatusKind::corruption, "row 2, group 1 (columns 8..11): expected 2 bits set");
+  Parts pad_of_a_tail = ragged_parts();
+  pad_of_a_tail.packed.bitmask[1] |= 0x10;
+  EXPECT_FAILURE(pad_of_a_tail.load(), StatusKind::corruption, "row 0: expected zero pad bits");
   Parts nan;
   nan.packed.values[1] = std::byte{0x7f};
   nan.packed.values[0] = std::byte{0xc0};

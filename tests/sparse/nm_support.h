@@ -18,17 +18,34 @@ inline std::vector<std::byte> to_bytes(DType dtype, std::span<const float> value
   return bytes;
 }
 
-// [out, in] with exactly N non-zeros at random places of every group.
+// What a group of `width` columns keeps: the least number that is no smaller a share of it than N / M.
+inline int kept_reference(NmPattern pattern, int64_t width) {
+  int kept = 0;
+  while (kept * pattern.group < pattern.kept * width) ++kept;
+  return kept;
+}
+
+// All in_features up to two full 32-bit groups and a bit, then some around 64-bit words and strips of 512 columns.
+inline std::vector<int64_t> all_widths() {
+  std::vector<int64_t> widths(70);
+  std::iota(widths.begin(), widths.end(), 1);
+  for (int64_t wide : {127, 129, 172, 511, 513, 519, 1031}) widths.push_back(wide);
+  return widths;
+}
+
+// [out, in] with as many non-zeros at random places of every group as the group keeps.
 inline std::vector<float> random_nm_weights(NmPattern pattern, int64_t out_features, int64_t in_features, int seed) {
   std::mt19937 random(seed);
   std::normal_distribution<float> normal;
   std::vector<float> weight(out_features * in_features);
-  std::vector<int> columns(pattern.group);
-  std::iota(columns.begin(), columns.end(), 0);
-  for (int64_t first = 0; first < static_cast<int64_t>(weight.size()); first += pattern.group) {
-    std::shuffle(columns.begin(), columns.end(), random);
-    for (int k = 0; k < pattern.kept; ++k) weight[first + columns[k]] = normal(random) + 0.01f;
-  }
+  for (int64_t row = 0; row < out_features; ++row)
+    for (int64_t first = 0; first < in_features; first += pattern.group) {
+      std::vector<int> columns(std::min<int64_t>(pattern.group, in_features - first));
+      std::iota(columns.begin(), columns.end(), 0);
+      std::shuffle(columns.begin(), columns.end(), random);
+      columns.resize(kept_reference(pattern, static_cast<int64_t>(columns.size())));
+      for (int column : columns) weight[row * in_features + first + column] = normal(random) + 0.01f;
+    }
   return weight;
 }
 

@@ -19,6 +19,21 @@ TEST(NmPattern, Parses) {
   EXPECT_EQ((NmPattern{2, 4}).density(), 0.5);
 }
 
+// The tail keeps ceil(N * tail / M): of 5:7, one column keeps ceil(5/7) = 1, four keep ceil(20/7) = 3.
+TEST(NmPattern, KeptInCountsWholeGroupsAndTheTail) {
+  const auto kept_in = [](NmPattern pattern, int64_t last) {
+    std::vector<int64_t> kept;
+    for (int64_t columns = 0; columns <= last; ++columns) kept.push_back(pattern.kept_in(columns));
+    return kept;
+  };
+  EXPECT_EQ(kept_in({2, 4}, 8), (std::vector<int64_t>{0, 1, 1, 2, 2, 3, 3, 4, 4}));
+  EXPECT_EQ(kept_in({1, 4}, 8), (std::vector<int64_t>{0, 1, 1, 1, 1, 2, 2, 2, 2}));
+  EXPECT_EQ(kept_in({3, 4}, 8), (std::vector<int64_t>{0, 1, 2, 3, 3, 4, 5, 6, 6}));
+  EXPECT_EQ(kept_in({5, 7}, 8), (std::vector<int64_t>{0, 1, 2, 3, 3, 4, 5, 5, 6}));
+  EXPECT_EQ(kept_in({31, 32}, 4), (std::vector<int64_t>{0, 1, 2, 3, 4}));
+  EXPECT_EQ((NmPattern{4, 8}).kept_in(172), 21 * 4 + 2);
+}
+
 TEST(NmPattern, RefusesWhatIsNoPattern) {
   for (const char* text : {"",
                            "2",

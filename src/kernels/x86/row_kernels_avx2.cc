@@ -156,7 +156,7 @@ constexpr std::array<std::array<int32_t, 8>, 256> make_compress_table() {
 }
 alignas(32) constexpr auto kCompress = make_compress_table();
 
-// True when every byte of the bitmask has exactly four bits set: 1:2, 2:4, 4:8.
+// True when every whole byte of the bitmask has exactly four bits set: 1:2, 2:4, 4:8.
 bool keeps_half_of_eight(NmPattern pattern) { return pattern.kept * 2 == pattern.group && 8 % pattern.group == 0; }
 
 __m256 kept_inputs(const float* x, unsigned mask) {
