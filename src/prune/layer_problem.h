@@ -31,8 +31,8 @@ struct LayerSolution {
   std::vector<double> retained;        // per weight: share of its saliency that the mask keeps
 };
 
-// in_features must be a multiple of M. Where slices are no multiple of M wide, groups straddle them and the order stays
-// the identity. Deterministic for any thread count.
+// Where slices are no multiple of M wide, groups straddle them and the order stays the identity. Deterministic for any
+// thread count.
 LayerSolution solve_layer(const LayerProblem& problem, const Recipe& recipe);
 
 }  // namespace esparse

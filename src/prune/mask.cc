@@ -8,7 +8,7 @@
 namespace esparse {
 namespace {
 
-// A score is kept when fewer than N of its group stand before it. Counting instead of sorting has no branches.
+// A score is kept when fewer than `kept` of its group stand before it. Counting instead of sorting has no branches.
 void mask_group(const float* scores, int kept, int group, uint8_t* mask) {
   for (int column = 0; column < group; ++column) {
     int before = 0;
@@ -21,15 +21,21 @@ void mask_group(const float* scores, int kept, int group, uint8_t* mask) {
 }  // namespace
 
 void nm_mask(MatrixView<const float> saliency, NmPattern pattern, MatrixView<uint8_t> mask) {
-  ESPARSE_CHECK(pattern.valid() && saliency.cols % pattern.group == 0);
+  ESPARSE_CHECK(pattern.valid());
   ESPARSE_CHECK(saliency.rows == mask.rows && saliency.cols == mask.cols);
   constexpr int64_t kChunkRows = 64;
+  const auto tail = static_cast<int>(saliency.cols % pattern.group);
+  const auto kept_of_tail = static_cast<int>(pattern.kept_in(tail));
+  const int64_t whole = saliency.cols - tail;
   const int64_t comparisons = saliency.rows * saliency.cols * pattern.group;
   parallel_for_sized(ceil_div(saliency.rows, kChunkRows), comparisons, [&](int64_t chunk, int) {
     const int64_t end = std::min(saliency.rows, (chunk + 1) * kChunkRows);
     for (int64_t row = chunk * kChunkRows; row < end; ++row) {
-      for (int64_t first = 0; first < saliency.cols; first += pattern.group)
-        mask_group(&saliency(row, first), pattern.kept, pattern.group, &mask(row, first));
+      const float* scores = saliency.row(row).data();
+      uint8_t* kept = mask.row(row).data();
+      for (int64_t first = 0; first < whole; first += pattern.group)
+        mask_group(scores + first, pattern.kept, pattern.group, kept + first);
+      mask_group(scores + whole, kept_of_tail, tail, kept + whole);
     }
   });
 }

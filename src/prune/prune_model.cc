@@ -67,13 +67,9 @@ Status check_prunable(const Model& model, const Recipe& recipe) {
     if (!block.attention_order.empty() || !block.mlp_order.empty())
       return unsupported("{}: the model's channels are shuffled already; prune the dense model instead", block.name);
     for (InputSite site : kInputSites)
-      for (const LinearLayer* linear : block.linears_at(site)) {
+      for (const LinearLayer* linear : block.linears_at(site))
         if (linear->is_packed())
           return unsupported("{}: the weight is packed already; prune the dense model instead", linear->name());
-        if (linear->in_features() % recipe.pattern.group != 0)
-          return invalid_argument("{}: in_features {} is not a multiple of {}, as pattern {} needs", linear->name(),
-                                  linear->in_features(), recipe.pattern.group, recipe.pattern.text());
-      }
   }
   return {};
 }

@@ -24,7 +24,7 @@ struct PruneReport {
 
 // `windows`: the calibration windows, unused when the saliency asks for no statistics. On success every decoder linear
 // is packed, the channel orders of the norms are set, and orders of o_proj and down_proj are folded into the rows of v,
-// gate and up. Refused before any work: in_features that M does not divide, a model that is packed or shuffled already.
+// gate and up. Refused before any work: a model that is packed or shuffled already.
 Result<PruneReport> prune_model(Model& model, const Recipe& recipe, const std::vector<std::vector<int32_t>>& windows);
 
 // What prune_model() would refuse, without calibration text: for an answer before any long work.

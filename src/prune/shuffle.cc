@@ -15,9 +15,11 @@ double row_mass(const float* scores, NmPattern pattern, std::span<const int32_t>
   std::array<float, NmPattern::kMaxGroup> group;
   double mass = 0.0;
   for (size_t first = 0; first < order.size(); first += pattern.group) {
-    for (int k = 0; k < pattern.group; ++k) group[k] = scores[order[first + k]];
-    std::partial_sort(group.begin(), group.begin() + pattern.kept, group.begin() + pattern.group, std::greater<>());
-    for (int k = 0; k < pattern.kept; ++k) mass += group[k];
+    const auto width = static_cast<int64_t>(std::min<size_t>(pattern.group, order.size() - first));
+    const int64_t kept = pattern.kept_in(width);
+    for (int64_t k = 0; k < width; ++k) group[k] = scores[order[first + k]];
+    std::partial_sort(group.begin(), group.begin() + kept, group.begin() + width, std::greater<>());
+    for (int64_t k = 0; k < kept; ++k) mass += group[k];
   }
   return mass;
 }
@@ -54,7 +56,7 @@ ChannelOrder identity_order(int64_t channels) {
 }
 
 double retained_mass(MatrixView<const float> saliency, NmPattern pattern, std::span<const int32_t> order) {
-  ESPARSE_CHECK(pattern.valid() && saliency.cols % pattern.group == 0);
+  ESPARSE_CHECK(pattern.valid());
   ESPARSE_CHECK(static_cast<int64_t>(order.size()) == saliency.cols);
   constexpr int64_t kChunkRows = 64;  // fixed, so that the sum is the same for any number of threads
   std::vector<double> partial(ceil_div(saliency.rows, kChunkRows));
@@ -68,6 +70,12 @@ double retained_mass(MatrixView<const float> saliency, NmPattern pattern, std::s
 }
 
 ChannelOrder find_channel_order(MatrixView<const float> saliency, NmPattern pattern, const ShuffleOptions& options) {
+  if (const int64_t tail = saliency.cols % pattern.group; tail != 0) {
+    const int64_t whole = saliency.cols - tail;
+    ChannelOrder order = find_channel_order(saliency.cols_from(0, whole), pattern, options);
+    for (int64_t channel = whole; channel < saliency.cols; ++channel) order.push_back(static_cast<int32_t>(channel));
+    return order;
+  }
   ChannelOrder order = identity_order(saliency.cols);
   if (options.local) order = local_block_shuffle(saliency, pattern, std::move(order), options.block);
   if (!options.global) return order;

@@ -1,6 +1,6 @@
 // Channel shuffle: orders of the input channels under which fewer important weights share an N:M group.
 // An order is a vector: new position k holds old channel order[k].
-// Saliency is [out, in], finite, with in a multiple of M.
+// Saliency is [out, in], finite; in is a multiple of M where nothing else is said.
 #pragma once
 
 #include <cstdint>
@@ -44,9 +44,11 @@ ChannelOrder local_block_shuffle(MatrixView<const float> saliency, NmPattern pat
 
 // What the options ask for. With local search it is run from the identity and (with global) from the dealt order, and
 // the order that retains more is returned, so the result never retains less than the identity.
+// For any in: the channels of a shorter last group stay where they are, the others are ordered as if it were not there.
 ChannelOrder find_channel_order(MatrixView<const float> saliency, NmPattern pattern, const ShuffleOptions& options);
 
-// Sum over rows and groups of the N largest scores under `order`, in double.
+// Sum over rows and groups of the N largest scores under `order`, in double; for any in, a shorter last group counts
+// the scores that it keeps.
 double retained_mass(MatrixView<const float> saliency, NmPattern pattern, std::span<const int32_t> order);
 
 }  // namespace esparse

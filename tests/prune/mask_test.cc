@@ -37,6 +37,15 @@ TEST(Mask, WorkedExamples) {
   EXPECT_EQ(mask_of_row({5, 1, 2}, {2, 3}), (std::vector<uint8_t>{1, 0, 1}));
 }
 
+// A tail of two keeps ceil(2 * 2 / 4) = 1, one of three ceil(6 / 4) = 2; three columns of 4:8 keep ceil(12 / 8) = 2.
+TEST(Mask, WorkedExamplesOfTails) {
+  EXPECT_EQ(mask_of_row({1, 4, 3, 2, 6, 7}, {2, 4}), (std::vector<uint8_t>{0, 1, 1, 0, 0, 1}));
+  EXPECT_EQ(mask_of_row({1, 4, 3, 2, 9}, {2, 4}), (std::vector<uint8_t>{0, 1, 1, 0, 1}));
+  EXPECT_EQ(mask_of_row({1, 4, 3, 2, 5, 5, 5}, {2, 4}), (std::vector<uint8_t>{0, 1, 1, 0, 1, 1, 0}));
+  EXPECT_EQ(mask_of_row({5, 1, 2}, {4, 8}), (std::vector<uint8_t>{1, 0, 1}));
+  EXPECT_EQ(mask_of_row({0}, {1, 32}), (std::vector<uint8_t>{1}));
+}
+
 TEST(Mask, TiesKeepTheLowerColumn) {
   EXPECT_EQ(mask_of_row({0, 0, 0, 0}, {2, 4}), (std::vector<uint8_t>{1, 1, 0, 0}));
   EXPECT_EQ(mask_of_row({1, 2, 2, 2}, {2, 4}), (std::vector<uint8_t>{0, 1, 1, 0}));
@@ -44,20 +53,28 @@ TEST(Mask, TiesKeepTheLowerColumn) {
   EXPECT_EQ(mask_of_row({0.0f, -0.0f, 0.0f, -0.0f}, {1, 4}), (std::vector<uint8_t>{1, 0, 0, 0}));
 }
 
+// Rank k of a group of `width` is kept when k others are less than the share N / M of it.
+void check_against_sorting(const Matrix<float>& saliency, NmPattern pattern) {
+  const std::vector<uint8_t> mask = mask_of(saliency, pattern);
+  for (int64_t row = 0; row < saliency.rows(); ++row)
+    for (int64_t first = 0; first < saliency.cols(); first += pattern.group) {
+      const auto width = static_cast<int>(std::min<int64_t>(pattern.group, saliency.cols() - first));
+      const float* scores = &saliency(row, first);
+      std::vector<int> ranked(width);
+      for (int k = 0; k < width; ++k) ranked[k] = k;
+      std::ranges::stable_sort(ranked, [&](int a, int b) { return scores[a] > scores[b]; });
+      for (int k = 0; k < width; ++k)
+        ASSERT_EQ(mask[row * saliency.cols() + first + ranked[k]], k * pattern.group < pattern.kept * width)
+            << pattern.text() << " of " << saliency.cols();
+    }
+}
+
 TEST(Mask, KeepsTheLargestOfEveryGroup) {
   for (const NmPattern pattern :
        {NmPattern{1, 2}, {1, 4}, {2, 4}, {3, 4}, {4, 8}, {6, 8}, {5, 7}, {8, 16}, {16, 32}, {31, 32}}) {
-    for (unsigned values : {3u, 1000u}) {
-      const Matrix<float> saliency = random_saliency(70, 3 * pattern.group, values, values);
-      const std::vector<uint8_t> mask = mask_of(saliency, pattern);
-      for (int64_t first = 0; first < static_cast<int64_t>(mask.size()); first += pattern.group) {
-        const float* scores = saliency.data() + first;
-        std::vector<int> ranked(pattern.group);
-        for (int k = 0; k < pattern.group; ++k) ranked[k] = k;
-        std::ranges::stable_sort(ranked, [&](int a, int b) { return scores[a] > scores[b]; });
-        for (int k = 0; k < pattern.group; ++k) ASSERT_EQ(mask[first + ranked[k]], k < pattern.kept) << pattern.text();
-      }
-    }
+    for (unsigned values : {3u, 1000u})
+      for (int64_t cols = 1; cols <= 3 * pattern.group; ++cols)
+        check_against_sorting(random_saliency(70, cols, values, values), pattern);
   }
 }
 
@@ -86,11 +103,15 @@ TEST(Mask, SameForAnyThreadCountAndStride) {
   set_thread_count(2);
   EXPECT_EQ(mask_of(saliency, {4, 8}), one);
   set_thread_count(0);
-  // Columns 8..23 of a wider matrix.
-  Matrix<uint8_t> mask(300, 32);
-  nm_mask(saliency.view().cols_from(8, 16), {4, 8}, mask.view().cols_from(8, 16));
-  for (int64_t row = 0; row < 300; ++row)
-    for (int64_t j = 0; j < 32; ++j) ASSERT_EQ(mask(row, j), j >= 8 && j < 24 ? one[row * 32 + j] : 0);
+  // Columns 8..23 of a wider matrix, then those without the last one: only the group that becomes shorter may change.
+  for (int64_t width : {16, 15}) {
+    Matrix<uint8_t> mask(300, 32);
+    nm_mask(saliency.view().cols_from(8, width), {4, 8}, mask.view().cols_from(8, width));
+    for (int64_t row = 0; row < 300; ++row) {
+      for (int64_t j = 0; j < 8 + width / 8 * 8; ++j) ASSERT_EQ(mask(row, j), j >= 8 ? one[row * 32 + j] : 0);
+      for (int64_t j = 8 + width; j < 32; ++j) ASSERT_EQ(mask(row, j), 0) << "wrote beyond the columns";
+    }
+  }
 }
 
 }  // namespace
