@@ -1,110 +1,192 @@
 #include "calibrate/calibration.h"
 
 #include <algorithm>
-#include <cmath>
-#include <optional>
-
-#include "base/checked.h"
-#include "base/parallel.h"
+#include <functional>
 
 namespace esparse {
 namespace {
 
-constexpr int64_t kChannelsPerPiece = 64;
+constexpr std::string_view kStream = "hidden", kDenseStream = "dense-hidden";
 
-// sums[j] += sum over tokens of x_j^2, in token order whatever the thread count.
-void add_squares(MatrixView<const float> inputs, std::vector<double>& sums) {
-  sums.resize(inputs.cols);
-  parallel_for_sized(ceil_div(inputs.cols, kChannelsPerPiece), inputs.rows * inputs.cols, [&](int64_t piece, int) {
-    const int64_t first = piece * kChannelsPerPiece, last = std::min(first + kChannelsPerPiece, inputs.cols);
-    for (int64_t token = 0; token < inputs.rows; ++token)
-      for (int64_t j = first; j < last; ++j) sums[j] += static_cast<double>(inputs(token, j)) * inputs(token, j);
-  });
-}
-
-// First pass: norms, and the ranges that the histograms need.
-class NormsAndRanges final : public InputObserver {
+// Copies the inputs at the last site asked for, and ends the pass there.
+class Capture final : public InputObserver {
  public:
-  explicit NormsAndRanges(bool ranges) : want_ranges_(ranges) {}
-
-  void observe(InputSite site, MatrixView<const float> inputs) override {
-    const auto index = static_cast<size_t>(site);
-    InputStatistics& statistics = statistics_[index];
-    statistics.sequences += 1;
-    statistics.tokens += inputs.rows;
-    add_squares(inputs, statistics.sum_squares);
-    if (!want_ranges_) return;
-    if (!ranges_[index]) ranges_[index].emplace(inputs.cols);
-    ranges_[index]->add(inputs);
+  explicit Capture(InputSite site) : site_(site) {}
+  bool observe(InputSite site, MatrixView<const float> inputs) override {
+    if (site != site_) return true;
+    captured_ = Matrix<float>(inputs.rows, inputs.cols);
+    for (int64_t t = 0; t < inputs.rows; ++t) std::ranges::copy(inputs.row(t), captured_.row(t).begin());
+    return false;
   }
-
-  BlockStatistics statistics_;
-  std::array<std::optional<ChannelRanges>, kInputSites.size()> ranges_;
+  Matrix<float> captured_;
 
  private:
-  bool want_ranges_;
+  InputSite site_;
 };
 
-// Second pass: counts.
-class Histograms final : public InputObserver {
+// Calls `add` at each of the sites, and ends the pass at the last one.
+class Visit final : public InputObserver {
  public:
-  void observe(InputSite site, MatrixView<const float> inputs) override {
-    histograms_[static_cast<size_t>(site)]->add(inputs);
+  Visit(std::span<const InputSite> sites, std::function<void(InputSite, MatrixView<const float>)> add)
+      : sites_(sites), add_(std::move(add)) {}
+  bool observe(InputSite site, MatrixView<const float> inputs) override {
+    if (std::ranges::find(sites_, site) != sites_.end()) add_(site, inputs);
+    return site != sites_.back();
   }
 
-  std::array<std::optional<ChannelHistograms>, kInputSites.size()> histograms_;
+ private:
+  std::span<const InputSite> sites_;
+  std::function<void(InputSite, MatrixView<const float>)> add_;
 };
-
-Status check_finite(const BlockStatistics& statistics, const std::string& block) {
-  for (InputSite site : kInputSites)
-    for (double sum : statistics[static_cast<size_t>(site)].sum_squares)
-      if (!std::isfinite(sum))
-        return numeric_error("{}: the inputs at site '{}' are not finite", block, input_site_name(site));
-  return {};
-}
 
 }  // namespace
 
-Calibration::Calibration(const Model& model, const std::vector<std::vector<int32_t>>& windows) : model_(model) {
-  int64_t longest = 0;
+std::filesystem::path Calibration::file(std::string_view stream, int64_t layer) const {
+  return options_.directory / fmt::format("{}-{}.bin", stream, layer);
+}
+
+void Calibration::set_shape(const std::vector<std::vector<int32_t>>& windows) {
+  shape_.hidden_size = model_->config().hidden_size;
   for (const auto& window : windows) {
-    const auto tokens = static_cast<int64_t>(window.size());
-    longest = std::max(longest, tokens);
-    hidden_.emplace_back(tokens, model.config().hidden_size);
-    model.embed(window, 0, hidden_.back().view());
+    shape_.window_tokens.push_back(static_cast<int64_t>(window.size()));
+    total_tokens_ += shape_.window_tokens.back();
   }
-  cache_ = {Matrix<float>(longest, model.config().kv_features()), Matrix<float>(longest, model.config().kv_features())};
+  const int64_t longest = windows.empty() ? 0 : shape_.longest_window();
+  cache_ = {Matrix<float>(longest, model_->config().kv_features()),
+            Matrix<float>(longest, model_->config().kv_features())};
 }
 
-void Calibration::run_block(int64_t layer, InputObserver& observer) {
-  for (const Matrix<float>& hidden : hidden_) {
-    Matrix<float> scratch = hidden;
-    model_.forward_block(layer, scratch.view(), 0, cache_, &observer);
-  }
+Result<HiddenStates> Calibration::make_states(std::string_view stream, int64_t layer) const {
+  if (options_.directory.empty()) return HiddenStates::in_memory(shape_);
+  return HiddenStates::create_file(file(stream, layer), shape_, options_.fingerprint + static_cast<uint64_t>(layer));
 }
 
-Result<BlockStatistics> Calibration::gather(int64_t layer, StatisticsNeeds needs, const EntropyRange& range, int bins) {
-  if (!needs.any()) return BlockStatistics{};
-  const std::string& block = model_.blocks()[layer].name;
-  NormsAndRanges first(needs.entropy);
-  run_block(layer, first);
-  ESPARSE_RETURN_IF_ERROR(check_finite(first.statistics_, block));
-  if (!needs.entropy) return std::move(first.statistics_);
-
-  Histograms second;
-  for (size_t site = 0; site < kInputSites.size(); ++site) {
-    auto histograms = first.ranges_[site]->histograms(range, bins);
-    if (!histograms.ok()) return histograms.status().with_context(block);
-    second.histograms_[site].emplace(std::move(histograms).value());
+Result<Calibration> Calibration::begin(const Model& model, const std::vector<std::vector<int32_t>>& windows,
+                                       CalibrationOptions options) {
+  Calibration calibration(model, std::move(options));
+  calibration.set_shape(windows);
+  if (windows.empty()) return calibration;
+  ESPARSE_ASSIGN_OR_RETURN(calibration.states_, calibration.make_states(kStream, 0));
+  if (calibration.options_.with_dense) {
+    ESPARSE_ASSIGN_OR_RETURN(calibration.dense_states_, calibration.make_states(kDenseStream, 0));
   }
-  run_block(layer, second);
-  for (size_t site = 0; site < kInputSites.size(); ++site)
-    first.statistics_[site].entropy = second.histograms_[site]->entropy();
-  return std::move(first.statistics_);
+  for (size_t w = 0; w < windows.size(); ++w) {
+    Matrix<float> hidden(calibration.shape_.window_tokens[w], calibration.shape_.hidden_size);
+    model.embed(windows[w], 0, hidden.view());
+    ESPARSE_RETURN_IF_ERROR(calibration.states_->write(static_cast<int64_t>(w), hidden.view()));
+    if (calibration.dense_states_)
+      ESPARSE_RETURN_IF_ERROR(calibration.dense_states_->write(static_cast<int64_t>(w), hidden.view()));
+  }
+  ESPARSE_RETURN_IF_ERROR(calibration.states_->finish());
+  if (calibration.dense_states_) ESPARSE_RETURN_IF_ERROR(calibration.dense_states_->finish());
+  return calibration;
 }
 
-void Calibration::advance(int64_t layer) {
-  for (Matrix<float>& hidden : hidden_) model_.forward_block(layer, hidden.view(), 0, cache_, nullptr);
+Result<Calibration> Calibration::reopen(const Model& model, const std::vector<std::vector<int32_t>>& windows,
+                                        CalibrationOptions options, int64_t layer) {
+  Calibration calibration(model, std::move(options));
+  calibration.set_shape(windows);
+  calibration.layer_ = layer;
+  const auto open = [&](std::string_view stream) {
+    return HiddenStates::open_file(calibration.file(stream, layer), calibration.shape_,
+                                   calibration.options_.fingerprint + static_cast<uint64_t>(layer));
+  };
+  ESPARSE_ASSIGN_OR_RETURN(calibration.states_, open(kStream));
+  if (calibration.options_.with_dense) {
+    ESPARSE_ASSIGN_OR_RETURN(calibration.dense_states_, open(kDenseStream));
+  }
+  return calibration;
+}
+
+Status Calibration::run(const DecoderBlock& block, const HiddenStates& states, int64_t window, Matrix<float>& hidden,
+                        InputObserver& observer) {
+  hidden = Matrix<float>(shape_.window_tokens[window], shape_.hidden_size);
+  ESPARSE_RETURN_IF_ERROR(states.read(window, hidden.view()));
+  model_->forward_block(block, hidden.view(), 0, cache_, &observer);
+  return {};
+}
+
+Result<BlockStatistics> Calibration::gather(const DecoderBlock& block, const DecoderBlock& dense,
+                                            std::span<const InputSite> sites, const BlockRequest& request) {
+  BlockStatistics result;
+  std::vector<InputSite> wanted;
+  std::vector<SiteStatistics> gathered;
+  bool entropy = false, cross = false;
+  for (InputSite site : sites) {
+    const SiteRequest& asked = request[static_cast<size_t>(site)];
+    if (!asked.needs.any()) continue;
+    wanted.push_back(site);
+    gathered.emplace_back(asked, total_tokens_);
+    entropy |= asked.needs.entropy;
+    cross |= asked.needs.cross;
+  }
+  if (wanted.empty()) return result;
+  ESPARSE_CHECK(!cross || (wanted.size() == 1 && dense_states_.has_value()));
+  const auto of = [&](InputSite site) -> SiteStatistics& {
+    return gathered[std::ranges::find(wanted, site) - wanted.begin()];
+  };
+
+  Matrix<float> hidden, dense_hidden;
+  for (int64_t window = 0; window < shape_.windows(); ++window) {
+    if (cross) {
+      Capture here(wanted[0]), there(wanted[0]);
+      ESPARSE_RETURN_IF_ERROR(run(dense, *dense_states_, window, dense_hidden, there));
+      ESPARSE_RETURN_IF_ERROR(run(block, *states_, window, hidden, here));
+      of(wanted[0]).add(here.captured_.view());
+      of(wanted[0]).add_dense(here.captured_.view(), there.captured_.view(), hidden.view(), dense_hidden.view());
+    } else {
+      Visit visit(wanted, [&](InputSite site, MatrixView<const float> inputs) { of(site).add(inputs); });
+      ESPARSE_RETURN_IF_ERROR(run(block, *states_, window, hidden, visit));
+    }
+  }
+  if (entropy) {
+    for (InputSite site : wanted)
+      if (request[static_cast<size_t>(site)].needs.entropy)
+        ESPARSE_RETURN_IF_ERROR(
+            of(site).begin_counting().with_context(fmt::format("{}: {}", block.name, input_site_name(site))));
+    for (int64_t window = 0; window < shape_.windows(); ++window) {
+      Visit visit(wanted, [&](InputSite site, MatrixView<const float> inputs) {
+        if (request[static_cast<size_t>(site)].needs.entropy) of(site).count(inputs);
+      });
+      ESPARSE_RETURN_IF_ERROR(run(block, *states_, window, hidden, visit));
+    }
+  }
+  for (InputSite site : wanted) {
+    auto statistics = of(site).finish();
+    if (!statistics.ok())
+      return statistics.status().with_context(fmt::format("{}: site {}", block.name, input_site_name(site)));
+    result[static_cast<size_t>(site)] = std::move(statistics).value();
+  }
+  return result;
+}
+
+Status Calibration::advance_stream(std::string_view stream, const DecoderBlock& block, HiddenStates& states) {
+  const bool in_file = states.in_file();
+  std::optional<HiddenStates> next;
+  if (in_file) {
+    ESPARSE_ASSIGN_OR_RETURN(next, make_states(stream, layer_ + 1));
+  }
+  for (int64_t window = 0; window < shape_.windows(); ++window) {
+    Matrix<float> hidden(shape_.window_tokens[window], shape_.hidden_size);
+    ESPARSE_RETURN_IF_ERROR(states.read(window, hidden.view()));
+    model_->forward_block(block, hidden.view(), 0, cache_, nullptr);
+    ESPARSE_RETURN_IF_ERROR((in_file ? *next : states).write(window, hidden.view()));
+  }
+  if (in_file) states = std::move(*next);
+  return states.finish();
+}
+
+Status Calibration::advance(const DecoderBlock& block, const DecoderBlock& dense) {
+  if (states_) ESPARSE_RETURN_IF_ERROR(advance_stream(kStream, block, *states_));
+  if (dense_states_) ESPARSE_RETURN_IF_ERROR(advance_stream(kDenseStream, dense, *dense_states_));
+  ++layer_;
+  return {};
+}
+
+void Calibration::forget_previous() {
+  if (options_.directory.empty()) return;
+  std::error_code ignored;
+  for (std::string_view stream : {kStream, kDenseStream}) std::filesystem::remove(file(stream, layer_ - 1), ignored);
 }
 
 }  // namespace esparse

@@ -3,10 +3,14 @@
 
 #include <array>
 #include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "base/status.h"
-#include "calibrate/entropy.h"
+#include "calibrate/hidden_states.h"
+#include "calibrate/site_statistics.h"
 #include "calibrate/statistics.h"
 #include "model/model.h"
 
@@ -14,26 +18,53 @@ namespace esparse {
 
 // By input site; index with static_cast<size_t>(InputSite).
 using BlockStatistics = std::array<InputStatistics, kInputSites.size()>;
+using BlockRequest = std::array<SiteRequest, kInputSites.size()>;
 
-// Holds the hidden states of all windows in front of the next block: windows x seqlen x hidden_size x 4 bytes.
+struct CalibrationOptions {
+  bool with_dense = false;          // carry the hidden states of the dense model along
+  std::filesystem::path directory;  // keep hidden states in files there; empty: in memory
+  uint64_t fingerprint = 0;         // of everything that the hidden states depend on; stored in the files
+};
+
+// Holds the hidden states of all windows in front of the next block: windows x seqlen x hidden_size x 4 bytes, twice
+// with the dense stream. From files one window at a time is in memory.
 class Calibration {
  public:
-  // Embeds the windows; ids must be in the vocabulary. The model must outlive this object.
-  Calibration(const Model& model, const std::vector<std::vector<int32_t>>& windows);
+  // Embeds the windows (ids must be in the vocabulary); the next block is block 0. The model must outlive this object.
+  static Result<Calibration> begin(const Model& model, const std::vector<std::vector<int32_t>>& windows,
+                                   CalibrationOptions options);
+  // Goes on in front of block `layer` with the files that advance() has left there.
+  static Result<Calibration> reopen(const Model& model, const std::vector<std::vector<int32_t>>& windows,
+                                    CalibrationOptions options, int64_t layer);
 
-  // Statistics of block `layer`, whose inputs are the present hidden states. One forward pass over all windows, two if
-  // entropy is asked for (ranges, then counts). Refuses activations that are not finite.
-  Result<BlockStatistics> gather(int64_t layer, StatisticsNeeds needs, const EntropyRange& range, int bins);
+  // Statistics at `sites` of `block`, the next block as it stands now; sites that ask for nothing stay empty. `dense`
+  // is the block before pruning. Sites with cross statistics are gathered alone. One pass over the windows as far as
+  // the last of the sites, two if entropy is asked for. Refuses activations that are not finite.
+  Result<BlockStatistics> gather(const DecoderBlock& block, const DecoderBlock& dense,
+                                 std::span<const InputSite> sites, const BlockRequest& request);
 
-  // Sends the hidden states through block `layer` as it is now: call it once the block is pruned.
-  void advance(int64_t layer);
+  // Sends the hidden states through the block: it is pruned now. Files of the block before stay until
+  // forget_before().
+  Status advance(const DecoderBlock& block, const DecoderBlock& dense);
+  // Removes the files in front of the block before the next one.
+  void forget_previous();
 
  private:
-  void run_block(int64_t layer, InputObserver& observer);
+  Calibration(const Model& model, CalibrationOptions options) : model_(&model), options_(std::move(options)) {}
+  std::filesystem::path file(std::string_view stream, int64_t layer) const;
+  Result<HiddenStates> make_states(std::string_view stream, int64_t layer) const;
+  Status advance_stream(std::string_view stream, const DecoderBlock& block, HiddenStates& states);
+  Status run(const DecoderBlock& block, const HiddenStates& states, int64_t window, Matrix<float>& hidden,
+             InputObserver& observer);
+  void set_shape(const std::vector<std::vector<int32_t>>& windows);
 
-  const Model& model_;
-  std::vector<Matrix<float>> hidden_;  // per window [seqlen, hidden_size]
-  LayerCache cache_;                   // scratch for the keys and values of one window
+  const Model* model_;
+  CalibrationOptions options_;
+  HiddenStatesShape shape_;
+  int64_t total_tokens_ = 0;
+  int64_t layer_ = 0;  // the next block
+  std::optional<HiddenStates> states_, dense_states_;
+  LayerCache cache_;  // scratch for the keys and values of one window
 };
 
 }  // namespace esparse

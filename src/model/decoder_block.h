@@ -50,7 +50,9 @@ class InputObserver {
  public:
   virtual ~InputObserver() = default;
   // inputs [tokens, in_features], in the order in which the linears at this site see them; valid during the call.
-  virtual void observe(InputSite site, MatrixView<const float> inputs) = 0;
+  // False ends the pass here: the hidden states are left as they were before the linears of this site, that is with
+  // the attention's part added at `mlp` and `down`.
+  virtual bool observe(InputSite site, MatrixView<const float> inputs) = 0;
 };
 
 }  // namespace esparse

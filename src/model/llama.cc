@@ -14,13 +14,14 @@ class LlamaModel final : public Model {
 
   Status load_tensors();
   void embed(std::span<const int32_t> tokens, int64_t first_position, MatrixView<float> hidden) const override;
-  void forward_block(int64_t layer, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
+  void forward_block(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
                      InputObserver* observer) const override;
   void logits(MatrixView<const float> hidden, MatrixView<float> logits) const override;
 
  private:
   Result<DecoderBlock> load_block(int64_t layer) const;
-  void attend(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
+  // False when the observer ended the pass.
+  bool attend(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
               InputObserver* observer) const;
   void feed_forward(const DecoderBlock& block, MatrixView<float> hidden, InputObserver* observer) const;
 
@@ -87,13 +88,13 @@ void LlamaModel::embed(std::span<const int32_t> tokens, int64_t, MatrixView<floa
   for (size_t t = 0; t < tokens.size(); ++t) embedding_row(embedding_, tokens[t], hidden.row(t));
 }
 
-void LlamaModel::attend(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
+bool LlamaModel::attend(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
                         InputObserver* observer) const {
   const ModelConfig& c = config_;
   const int64_t tokens = hidden.rows;
   Matrix<float> x(tokens, c.hidden_size);  // [tokens, hidden], channels in attention_order
   rms_norm(hidden, block.attention_norm.gain, c.norm_eps, block.attention_order, x.view());
-  if (observer) observer->observe(InputSite::attention, x.view());
+  if (observer && !observer->observe(InputSite::attention, x.view())) return false;
 
   Matrix<float> q(tokens, c.q_features());                               // [tokens, heads * head_dim]
   const auto k = cache.keys.view().rows_from(first_position, tokens);    // [tokens, kv_heads * head_dim]
@@ -115,29 +116,29 @@ void LlamaModel::attend(const DecoderBlock& block, MatrixView<float> hidden, int
   const int64_t total = first_position + tokens;
   causal_attention(shape, q.view(), cache.keys.view().rows_from(0, total), cache.values.view().rows_from(0, total),
                    attended.view());
-  if (observer) observer->observe(InputSite::output, attended.view());
+  if (observer && !observer->observe(InputSite::output, attended.view())) return false;
   block.o.apply(attended.view(), x.view());
   add(hidden, x.view());
+  return true;
 }
 
 void LlamaModel::feed_forward(const DecoderBlock& block, MatrixView<float> hidden, InputObserver* observer) const {
   const int64_t tokens = hidden.rows;
   Matrix<float> x(tokens, config_.hidden_size);  // [tokens, hidden], channels in mlp_order
   rms_norm(hidden, block.mlp_norm.gain, config_.norm_eps, block.mlp_order, x.view());
-  if (observer) observer->observe(InputSite::mlp, x.view());
+  if (observer && !observer->observe(InputSite::mlp, x.view())) return;
   Matrix<float> gate(tokens, config_.intermediate_size), up(tokens, config_.intermediate_size);  // [tokens, ffn]
   block.gate.apply(x.view(), gate.view());
   block.up.apply(x.view(), up.view());
   silu_multiply(gate.view(), up.view());
-  if (observer) observer->observe(InputSite::down, gate.view());
+  if (observer && !observer->observe(InputSite::down, gate.view())) return;
   block.down.apply(gate.view(), x.view());
   add(hidden, x.view());
 }
 
-void LlamaModel::forward_block(int64_t layer, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
-                               InputObserver* observer) const {
-  attend(blocks_[layer], hidden, first_position, cache, observer);
-  feed_forward(blocks_[layer], hidden, observer);
+void LlamaModel::forward_block(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position,
+                               LayerCache& cache, InputObserver* observer) const {
+  if (attend(block, hidden, first_position, cache, observer)) feed_forward(block, hidden, observer);
 }
 
 void LlamaModel::logits(MatrixView<const float> hidden, MatrixView<float> logits) const {

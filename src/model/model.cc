@@ -31,7 +31,7 @@ Result<Matrix<float>> Model::forward(std::span<const int32_t> tokens, KvCache& c
   Matrix<float> hidden(count, config_.hidden_size);
   embed(tokens, first, hidden.view());
   for (int64_t layer = 0; layer < config_.num_layers; ++layer)
-    forward_block(layer, hidden.view(), first, cache.layer(layer), nullptr);
+    forward_block(blocks_[layer], hidden.view(), first, cache.layer(layer), nullptr);
   cache.set_length(first + count);
   return hidden;
 }

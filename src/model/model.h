@@ -33,10 +33,11 @@ class Model {
   // hidden [tokens, hidden_size] = embeddings of tokens at positions first_position ...; ids must be in the vocabulary.
   virtual void embed(std::span<const int32_t> tokens, int64_t first_position, MatrixView<float> hidden) const = 0;
 
-  // Runs block `layer` in place over hidden [tokens, hidden_size]; keys and values are written to rows
-  // [first_position, first_position + tokens) of the cache, which holds all tokens before. observer may be null.
-  virtual void forward_block(int64_t layer, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
-                             InputObserver* observer) const = 0;
+  // Runs `block`, one of blocks() or a copy of one, in place over hidden [tokens, hidden_size]; keys and values are
+  // written to rows [first_position, first_position + tokens) of the cache, which holds all tokens before. observer may
+  // be null.
+  virtual void forward_block(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position,
+                             LayerCache& cache, InputObserver* observer) const = 0;
 
   // logits [tokens, vocab_size] = head(final norm(hidden)).
   virtual void logits(MatrixView<const float> hidden, MatrixView<float> logits) const = 0;

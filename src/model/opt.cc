@@ -16,7 +16,7 @@ class OptModel final : public Model {
 
   Status load_tensors();
   void embed(std::span<const int32_t> tokens, int64_t first_position, MatrixView<float> hidden) const override;
-  void forward_block(int64_t layer, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
+  void forward_block(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
                      InputObserver* observer) const override;
   void logits(MatrixView<const float> hidden, MatrixView<float> logits) const override;
 
@@ -143,14 +143,13 @@ void OptModel::add_half_block(const Norm& norm, MatrixView<const float> y, Matri
     std::copy(normalised.row(t).begin(), normalised.row(t).end(), hidden.row(t).begin());
 }
 
-void OptModel::forward_block(int64_t layer, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
-                             InputObserver* observer) const {
+void OptModel::forward_block(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position,
+                             LayerCache& cache, InputObserver* observer) const {
   const ModelConfig& c = config_;
-  const DecoderBlock& block = blocks_[layer];
   const int64_t tokens = hidden.rows, total = first_position + tokens;
   Matrix<float> x(tokens, c.hidden_size);  // [tokens, hidden]
   half_block_input(block.attention_norm, hidden, block.attention_order, x.view());
-  if (observer) observer->observe(InputSite::attention, x.view());
+  if (observer && !observer->observe(InputSite::attention, x.view())) return;
   Matrix<float> q(tokens, c.hidden_size), attended(tokens, c.hidden_size);  // [tokens, heads * head_dim]
   block.q.apply(x.view(), q.view());
   block.k.apply(x.view(), cache.keys.view().rows_from(first_position, tokens));
@@ -158,16 +157,16 @@ void OptModel::forward_block(int64_t layer, MatrixView<float> hidden, int64_t fi
   const AttentionShape shape{c.num_heads, c.num_heads, c.head_dim, 1.0f / std::sqrt(static_cast<float>(c.head_dim)), 0};
   causal_attention(shape, q.view(), cache.keys.view().rows_from(0, total), cache.values.view().rows_from(0, total),
                    attended.view());
-  if (observer) observer->observe(InputSite::output, attended.view());
+  if (observer && !observer->observe(InputSite::output, attended.view())) return;
   block.o.apply(attended.view(), x.view());
   add_half_block(block.attention_norm, x.view(), hidden);
 
   half_block_input(block.mlp_norm, hidden, block.mlp_order, x.view());
-  if (observer) observer->observe(InputSite::mlp, x.view());
+  if (observer && !observer->observe(InputSite::mlp, x.view())) return;
   Matrix<float> inner(tokens, c.intermediate_size);  // [tokens, ffn]
   block.up.apply(x.view(), inner.view());
   c.activation == Activation::relu ? relu(inner.view()) : gelu(inner.view());
-  if (observer) observer->observe(InputSite::down, inner.view());
+  if (observer && !observer->observe(InputSite::down, inner.view())) return;
   block.down.apply(inner.view(), x.view());
   add_half_block(block.mlp_norm, x.view(), hidden);
 }

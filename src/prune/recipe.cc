@@ -1,36 +1,107 @@
 #include "prune/recipe.h"
 
-#include <cmath>
+#include "prune/recipe_options.h"
 
 namespace esparse {
 namespace {
-constexpr int64_t kMaxShuffleBlock = 4096;  // the search keeps 8 x block^2 bytes per block: 128 MiB
+
+// The rules must make sense by themselves and on top of the base.
+Status check_rule(const RecipeRule& rule, const LinearRecipe& base) {
+  LinearRecipe changed = base;
+  for (const auto& [name, value] : rule.settings) ESPARSE_RETURN_IF_ERROR(set_linear_option(changed, name, value));
+  return changed.validate();
 }
 
-Status Recipe::validate() const {
-  if (saliency == nullptr) return invalid_argument("--saliency: none chosen");
-  if (!std::isfinite(saliency_options.alpha) || saliency_options.alpha < 0)
-    return invalid_argument("--alpha: expected a number of at least 0, got {}", saliency_options.alpha);
-  if (entropy_bins < 2 || entropy_bins > 4096)
-    return invalid_argument("--bins: expected 2 to 4096, got {}", entropy_bins);
-  if (shuffle.block < pattern.group)
-    return invalid_argument("--shuffle-block: expected at least one group of {} channels, got {}", pattern.group,
+Json linear_json(const LinearRecipe& recipe) {
+  Json json = Json::object();
+  for (const RecipeOption& option : linear_recipe_options())
+    if (option.read(recipe)) json[std::string(option.name)] = option.get(recipe);
+  return json;
+}
+
+}  // namespace
+
+// On a mismatch only the last star is widened, so the time is pattern x name at most.
+bool matches_pattern(std::string_view pattern, std::string_view name) {
+  size_t p = 0, n = 0, star = std::string_view::npos, retry = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      retry = n;
+    } else if (p < pattern.size() && pattern[p] == name[n]) {
+      ++p, ++n;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      n = ++retry;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
+StatisticsNeeds LinearRecipe::needs() const {
+  if (!prunes()) return {};
+  StatisticsNeeds needs = saliency->needs;
+  needs.gram |= update.needs_gram();
+  needs.cross |= update.refit;
+  needs.sums |= update.mask_update == MaskUpdate::dsnot;
+  needs.norms |= needs.gram || needs.sums;
+  return needs;
+}
+
+Status LinearRecipe::validate() const {
+  if (saliency == nullptr) return invalid_argument("saliency: none chosen");
+  ESPARSE_RETURN_IF_ERROR(target.validate());
+  ESPARSE_RETURN_IF_ERROR(dsnot.validate());
+  if (!prunes()) return {};
+  if (target.kind == TargetKind::unstructured && shuffles())
+    return invalid_argument("shuffle {}: pattern {} has no groups that a channel order could change; use shuffle none",
+                            shuffle.text(), target.text());
+  if (target.kind == TargetKind::nm && shuffles() && shuffle.block < target.pattern.group)
+    return invalid_argument("shuffle_block: expected at least one group of {} channels, got {}", target.pattern.group,
                             shuffle.block);
-  if (shuffle.block > kMaxShuffleBlock)
-    return invalid_argument("--shuffle-block: expected at most {} channels, got {}", kMaxShuffleBlock, shuffle.block);
   return {};
 }
 
-Json Recipe::to_json() const {
-  Json json = {{"saliency", saliency->name}, {"pattern", pattern.text()}, {"shuffle", shuffle.text()}};
-  if (shuffle.global) json["deal"] = shuffle.deal == DealStyle::snake ? "snake" : "deal";
-  if (shuffle.local) json["shuffle_block"] = shuffle.block;
-  if (saliency->needs.norms) json["norm_reduction"] = norm_reduction_name(saliency_options.norm_reduction);
-  if (saliency->needs.entropy) {
-    json["alpha"] = saliency_options.alpha;
-    json["bins"] = entropy_bins;
-    json["entropy_range"] = entropy_range.text();
+Status Recipe::set(std::string_view option, std::string_view value) {
+  for (const ModelOption& known : model_recipe_options())
+    if (known.name == option) return known.set(*this, value).with_context(option);
+  return set_linear_option(base, option, value);
+}
+
+Status Recipe::validate() const {
+  ESPARSE_RETURN_IF_ERROR(base.validate());
+  ESPARSE_RETURN_IF_ERROR(owl.validate());
+  if (allocation == Allocation::owl && !base.prunes())
+    return invalid_argument("allocation owl: pattern dense leaves nothing to allocate");
+  for (const RecipeRule& rule : rules)
+    ESPARSE_RETURN_IF_ERROR(check_rule(rule, base).with_context(fmt::format("layers matching {:?}", rule.match)));
+  return {};
+}
+
+LinearRecipe Recipe::for_linear(std::string_view linear, const PruneTarget& block_target) const {
+  LinearRecipe recipe = base;
+  recipe.target = block_target;
+  for (const RecipeRule& rule : rules) {
+    if (!matches_pattern(rule.match, linear)) continue;
+    for (const auto& [name, value] : rule.settings) ESPARSE_CHECK(set_linear_option(recipe, name, value).ok());
   }
+  return recipe;
+}
+
+Json Recipe::to_json() const {
+  Json json = linear_json(base);
+  for (const ModelOption& option : model_recipe_options())
+    if (option.read(*this)) json[std::string(option.name)] = option.get(*this);
+  if (!name.empty()) json["name"] = name;
+  Json list = Json::array();
+  for (const RecipeRule& rule : rules) {
+    Json entry = {{"match", rule.match}};
+    for (const auto& [setting, value] : rule.settings) entry[setting] = value;
+    list.push_back(std::move(entry));
+  }
+  if (!list.empty()) json["layers"] = std::move(list);
   return json;
 }
 
