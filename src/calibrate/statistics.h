@@ -21,9 +21,11 @@ struct InputStatistics {
 };
 
 struct StatisticsNeeds {
-  bool norms = false;
-  bool entropy = false;
-  bool any() const { return norms || entropy; }
+  bool norms = false;    // sum_squares
+  bool entropy = false;  // entropy
+  bool gram = false;     // gram and inverse_diagonal
+  bool sums = false;     // sum
+  bool any() const { return norms || entropy || gram || sums; }
 };
 
 }  // namespace esparse

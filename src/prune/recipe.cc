@@ -11,6 +11,8 @@ Status Recipe::validate() const {
   if (saliency == nullptr) return invalid_argument("--saliency: none chosen");
   if (!std::isfinite(saliency_options.alpha) || saliency_options.alpha < 0)
     return invalid_argument("--alpha: expected a number of at least 0, got {}", saliency_options.alpha);
+  if (!std::isfinite(saliency_options.ria_power) || saliency_options.ria_power < 0)
+    return invalid_argument("--ria-power: expected a number of at least 0, got {}", saliency_options.ria_power);
   if (entropy_bins < 2 || entropy_bins > 4096)
     return invalid_argument("--bins: expected 2 to 4096, got {}", entropy_bins);
   if (shuffle.block < pattern.group)
@@ -26,8 +28,9 @@ Json Recipe::to_json() const {
   if (shuffle.global) json["deal"] = shuffle.deal == DealStyle::snake ? "snake" : "deal";
   if (shuffle.local) json["shuffle_block"] = shuffle.block;
   if (saliency->needs.norms) json["norm_reduction"] = norm_reduction_name(saliency_options.norm_reduction);
+  if (saliency->reads_alpha) json["alpha"] = saliency_options.alpha;
+  if (saliency->reads_ria_power) json["ria_power"] = saliency_options.ria_power;
   if (saliency->needs.entropy) {
-    json["alpha"] = saliency_options.alpha;
     json["bins"] = entropy_bins;
     json["entropy_range"] = entropy_range.text();
   }
