@@ -77,7 +77,7 @@ Status SiteStatistics::begin_counting() {
 
 Result<InputStatistics> SiteStatistics::finish() {
   ESPARSE_RETURN_IF_ERROR(check_finite());
-  if (request_.needs.gram) mirror_gram(statistics_.gram.view());
+  if (request_.needs.gram) mirror_upper(statistics_.gram.view());
   if (histograms_) statistics_.entropy = histograms_->entropy();
   const auto channels = static_cast<int64_t>(statistics_.sum_squares.size());
   if (channels > 0) {

@@ -23,7 +23,7 @@ struct PruneCommand {
   std::string model, output, tokenizer, calib;
   std::string saliency = "esparse", pattern = "2:4", shuffle = "global+local", deal = "snake";
   std::string entropy_range = "channel", norm_reduction = "per_seq";
-  double alpha = 1.0;
+  double alpha = 1.0, ria_power = 0.5;
   int bins = kEntropyBins;
   int64_t shuffle_block = 256;
   int64_t samples = 128, seqlen = 0;
@@ -50,6 +50,7 @@ Result<Recipe> PruneCommand::recipe() const {
   recipe.shuffle.deal = deal == "deal" ? DealStyle::deal : DealStyle::snake;
   recipe.shuffle.block = shuffle_block;
   recipe.saliency_options.alpha = alpha;
+  recipe.saliency_options.ria_power = ria_power;
   recipe.entropy_bins = bins;
   ESPARSE_RETURN_IF_ERROR(recipe.validate());
   return recipe;
@@ -164,6 +165,7 @@ void add_recipe_options(CLI::App& sub, PruneCommand& command) {
       ->capture_default_str();
   sub.add_option("--alpha", command.alpha, "E-Sparse: weight of the input norm beside the entropy")
       ->capture_default_str();
+  sub.add_option("--ria-power", command.ria_power, "RIA: power of the input norm")->capture_default_str();
   sub.add_option("--bins", command.bins, "E-Sparse: histogram bins per channel")->capture_default_str();
   sub.add_option("--entropy-range", command.entropy_range, "E-Sparse: bins over channel, layer or quantile(q)")
       ->capture_default_str();

@@ -18,21 +18,23 @@ Result<NormReduction> parse_norm_reduction(std::string_view text);
 std::string_view norm_reduction_name(NormReduction reduction);
 
 struct SaliencyOptions {
-  double alpha = 1.0;  // weight of the norm beside the entropy (methods: E-Sparse eq. "xi")
+  double alpha = 1.0;      // esparse: weight of the norm beside the entropy (methods: E-Sparse eq. "xi")
+  double ria_power = 0.5;  // ria: power of the norm
   NormReduction norm_reduction = NormReduction::per_seq;
 };
 
-// One way to score weights. score = |w_ij| * channel_factor_j for every method here (the channel factor is 1 for
-// magnitude, the norm for wanda, entropy + alpha * norm for esparse).
+// One way to score weights. Scores are at least 0, and the same bits for any thread count.
 struct SaliencyMethod {
   std::string_view name;
   std::string_view summary;  // one line for --help
-  StatisticsNeeds needs;
+  StatisticsNeeds needs;     // and which of the options it reads, beside norm_reduction, which all with norms read
+  bool reads_alpha = false;
+  bool reads_ria_power = false;
   void (*score)(MatrixView<const float> weight, const InputStatistics& statistics, const SaliencyOptions& options,
-                MatrixView<float> saliency);
+                MatrixView<float> saliency) = nullptr;
 };
 
-std::span<const SaliencyMethod> saliency_methods();                  // magnitude, wanda, esparse
+std::span<const SaliencyMethod> saliency_methods();  // magnitude, wanda, esparse, esparse-product, ria, obs
 Result<const SaliencyMethod*> find_saliency(std::string_view name);  // the error lists the names
 
 // ||x_j|| of every channel under `reduction`.

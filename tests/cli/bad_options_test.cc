@@ -69,6 +69,7 @@ const BadLine kBadRecipes[] = {
      {"norm reduction", "\"mean\"", "per_seq, per_token or total"}},
     {"AlphaNegative", "prune model -o out --calib calib.txt --alpha -1", {"--alpha", "at least 0", "-1"}},
     {"AlphaNotANumber", "prune model -o out --calib calib.txt --alpha nan", {"--alpha", "at least 0", "nan"}},
+    {"RiaPowerNegative", "prune model -o out --calib calib.txt --ria-power -1", {"--ria-power", "at least 0", "-1"}},
     {"OneBin", "prune model -o out --calib calib.txt --bins 1", {"--bins", "2 to 4096", "got 1"}},
     {"ShuffleBlockBelowAGroup",
      "prune model -o out --saliency magnitude --shuffle-block 2",

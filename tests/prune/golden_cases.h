@@ -72,9 +72,12 @@ inline InputStatistics gather_statistics(const Matrix<float>& inputs, int64_t se
   statistics.sequences = sequences;
   statistics.tokens = inputs.rows();
   statistics.sum_squares.resize(inputs.cols());
+  statistics.sum.resize(inputs.cols());
   for (int64_t token = 0; token < inputs.rows(); ++token)
-    for (int64_t j = 0; j < inputs.cols(); ++j)
+    for (int64_t j = 0; j < inputs.cols(); ++j) {
       statistics.sum_squares[j] += static_cast<double>(inputs(token, j)) * inputs(token, j);
+      statistics.sum[j] += inputs(token, j);
+    }
   ChannelRanges ranges(inputs.cols());
   ranges.add(inputs.view());
   auto histograms = ranges.histograms(range);

@@ -23,6 +23,7 @@ TEST(PruneGolden, OrdersAndMasks) {
   for (const GoldenCase& golden : golden_cases()) {
     const InputStatistics statistics = gather_statistics(golden.inputs, golden.sequences, {});
     for (const SaliencyMethod& method : saliency_methods()) {
+      if (method.needs.gram) continue;  // obs has no fixture: its worked example is in saliency_test.cc
       Matrix<float> saliency(golden.weight.rows(), golden.weight.cols());
       method.score(golden.weight.view(), statistics, {}, saliency.view());
       for (const NmPattern pattern : {NmPattern{2, 4}, NmPattern{4, 8}}) {
@@ -43,7 +44,7 @@ TEST(PruneGolden, OrdersAndMasks) {
       }
     }
   }
-  EXPECT_GE(compared, 40);  // 4 cases, 3 methods, 2 styles, 2 patterns but for one case
+  EXPECT_GE(compared, 70);  // 4 cases, 5 methods, 2 styles, 2 patterns but for one case
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 BINS = 100
 ALPHA = 1.0
+RIA_POWER = 0.5
 PATTERNS = ((2, 4), (4, 8))  # kept, of a group of so many consecutive inputs
 MIN_GAP = 1e-5       # relative gap between the last kept and the first removed saliency, unless they tie exactly
 MIN_BIN_SHARE = 1e-4  # distance from a bin edge, in bins, so that the rounding of a reader cannot move a value
@@ -49,8 +50,10 @@ def channel_entropy(inputs, range_):
 
 def saliencies(weight, norm, entropy):
     """[out, in] per method; norm is per_seq, entropy has the channel range."""
-    return {"magnitude": np.abs(weight), "wanda": np.abs(weight) * norm,
-            "esparse": np.abs(weight) * (entropy + ALPHA * norm)}
+    size = np.abs(weight)
+    return {"magnitude": size, "wanda": size * norm, "esparse": size * (entropy + ALPHA * norm),
+            "esparse-product": size * entropy * norm,
+            "ria": (size / np.sum(size, axis=0) + size / np.sum(size, axis=1, keepdims=True)) * norm ** RIA_POWER}
 
 
 def nm_mask(saliency, kept, group):
