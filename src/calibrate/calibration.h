@@ -44,7 +44,7 @@ class Calibration {
                                  std::span<const InputSite> sites, const BlockRequest& request);
 
   // Sends the hidden states through the block: it is pruned now. Files of the block before stay until
-  // forget_before().
+  // forget_previous().
   Status advance(const DecoderBlock& block, const DecoderBlock& dense);
   // Removes the files in front of the block before the next one.
   void forget_previous();

@@ -28,6 +28,7 @@ CLI::Validator not_negative();
 
 // The returned body uses options that live as long as it does.
 CommandBody add_prune_command(CLI::App& app);
+CommandBody add_recipes_command(CLI::App& app);
 CommandBody add_eval_command(CLI::App& app);
 CommandBody add_generate_command(CLI::App& app);
 CommandBody add_inspect_command(CLI::App& app);

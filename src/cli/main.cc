@@ -35,8 +35,8 @@ int run(int argc, char** argv) {
     return "esparse: " + std::string(error.what()) + "\nTry '" + command + " --help'.\n";
   });
   std::vector<std::pair<CLI::App*, esparse::CommandBody>> commands;
-  for (auto add : {esparse::add_prune_command, esparse::add_eval_command, esparse::add_generate_command,
-                   esparse::add_inspect_command}) {
+  for (auto add : {esparse::add_prune_command, esparse::add_recipes_command, esparse::add_eval_command,
+                   esparse::add_generate_command, esparse::add_inspect_command}) {
     const size_t before = app.get_subcommands({}).size();
     esparse::CommandBody body = add(app);
     commands.emplace_back(app.get_subcommands({})[before], std::move(body));
@@ -51,7 +51,7 @@ int run(int argc, char** argv) {
     if (command->parsed())
       if (const esparse::Status status = body(); !status.ok()) return fail(status);
   if (!app.get_subcommands().empty()) return 0;
-  std::fputs("esparse: a sub-command is required: prune, eval, generate or inspect\nTry 'esparse --help'.\n", stderr);
+  std::fputs("esparse: a sub-command is required: prune, recipes, eval, generate or inspect\nTry 'esparse --help'.\n", stderr);
   return 2;
 }
 

@@ -3,12 +3,15 @@
 #include <chrono>
 #include <memory>
 
+#include "base/byte_size.h"
+#include "base/memory.h"
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "cli/commands.h"
-#include "io/files.h"
-#include "prune/prune_model.h"
-#include "prune/save_model.h"
+#include "prune/estimate.h"
+#include "prune/prune_run.h"
+#include "prune/recipe_file.h"
+#include "prune/recipe_options.h"
 #include "report/table.h"
 #include "runtime/session.h"
 #include "text/corpus.h"
@@ -21,39 +24,30 @@ constexpr int64_t kDefaultSeqlen = 2048;  // Wanda, SparseGPT and E-Sparse
 struct PruneCommand {
   CommonOptions common;
   std::string model, output, tokenizer, calib;
-  std::string saliency = "esparse", pattern = "2:4", shuffle = "global+local", deal = "snake";
-  std::string entropy_range = "channel", norm_reduction = "per_seq";
-  double alpha = 1.0, ria_power = 0.5;
-  int bins = kEntropyBins;
-  int64_t shuffle_block = 256;
+  std::string recipe = "esparse";
+  std::vector<std::pair<std::string, std::string>> settings;  // of the command line, on top of the recipe
+  std::string memory_budget;
   int64_t samples = 128, seqlen = 0;
   uint64_t seed = 0;
-  bool force = false;
+  bool force = false, resume = false;
 
-  Result<Recipe> recipe() const;
+  Result<Recipe> effective_recipe() const;
   Status check_output_spares_inputs() const;
   Result<std::vector<std::vector<int32_t>>> calibration_windows(const Session& session,
                                                                 const std::vector<std::string>& documents,
                                                                 int64_t length) const;
-  Json report_json(const Recipe& recipe, int64_t length, const PruneReport& report) const;
-  Status print(const PruneReport& report, double seconds) const;
+  Json facts(bool calibrated, int64_t length) const;
+  Result<bool> plan(const Model& pruned, const Recipe& chosen, int64_t windows, int64_t length) const;
+  Status print(const Recipe& chosen, const PruneReport& report, double seconds) const;
   Status run() const;
 };
 
-Result<Recipe> PruneCommand::recipe() const {
-  Recipe recipe;
-  ESPARSE_ASSIGN_OR_RETURN(recipe.saliency, find_saliency(saliency));
-  ESPARSE_ASSIGN_OR_RETURN(recipe.pattern, NmPattern::parse(pattern));
-  ESPARSE_ASSIGN_OR_RETURN(recipe.shuffle, ShuffleOptions::parse(shuffle));
-  ESPARSE_ASSIGN_OR_RETURN(recipe.entropy_range, EntropyRange::parse(entropy_range));
-  ESPARSE_ASSIGN_OR_RETURN(recipe.saliency_options.norm_reduction, parse_norm_reduction(norm_reduction));
-  recipe.shuffle.deal = deal == "deal" ? DealStyle::deal : DealStyle::snake;
-  recipe.shuffle.block = shuffle_block;
-  recipe.saliency_options.alpha = alpha;
-  recipe.saliency_options.ria_power = ria_power;
-  recipe.entropy_bins = bins;
-  ESPARSE_RETURN_IF_ERROR(recipe.validate());
-  return recipe;
+Result<Recipe> PruneCommand::effective_recipe() const {
+  ESPARSE_ASSIGN_OR_RETURN(Recipe chosen, load_recipe(recipe));
+  for (const auto& [name, value] : settings)
+    ESPARSE_RETURN_IF_ERROR(chosen.set(name, value).with_context("command line"));
+  ESPARSE_RETURN_IF_ERROR(chosen.validate());
+  return chosen;
 }
 
 Result<std::vector<std::vector<int32_t>>> PruneCommand::calibration_windows(const Session& session,
@@ -80,135 +74,199 @@ Status PruneCommand::check_output_spares_inputs() const {
 }
 
 // No times and no machine: the same input gives the same bytes.
-Json PruneCommand::report_json(const Recipe& recipe, int64_t length, const PruneReport& report) const {
-  Json json = {{"format", 1}, {"esparse_version", "0.1.0"}, {"recipe", recipe.to_json()}};
-  if (recipe.saliency->needs.any())
+Json PruneCommand::facts(bool calibrated, int64_t length) const {
+  Json json = {{"format", 1}, {"esparse_version", "0.1.0"}};
+  if (calibrated)
     json["calibration"] = {{"file", std::filesystem::path(calib).filename().string()},
                            {"samples", samples},
                            {"seqlen", length},
                            {"seed", seed}};
-  Json linears = Json::array();
-  for (const PrunedLinear& linear : report.linears)
-    linears.push_back({{"name", linear.name},
-                       {"shape", {linear.out_features, linear.in_features}},
-                       {"retained_saliency", linear.retained},
-                       {"bytes_dense", linear.bytes_dense},
-                       {"bytes", linear.bytes_now}});
-  json["linears"] = std::move(linears);
   return json;
 }
 
-Status PruneCommand::print(const PruneReport& report, double seconds) const {
-  int64_t dense = 0, now = 0;
-  double retained = 0;
-  for (const PrunedLinear& linear : report.linears) {
-    dense += linear.bytes_dense;
-    now += linear.bytes_now;
-    retained += linear.retained / static_cast<double>(report.linears.size());
+// Says what the run will take. True: sites have to be gathered one at a time to keep the budget.
+Result<bool> PruneCommand::plan(const Model& pruned, const Recipe& chosen, int64_t windows, int64_t length) const {
+  bool singly = false;
+  PruneEstimate estimate = estimate_pruning(pruned, chosen, windows, length, chosen.sequential);
+  if (!memory_budget.empty()) {
+    ESPARSE_ASSIGN_OR_RETURN(const int64_t budget, parse_bytes(memory_budget));
+    if (estimate.resident_bytes > budget) {
+      singly = true;
+      estimate = estimate_pruning(pruned, chosen, windows, length, true);
+    }
+    if (estimate.resident_bytes > budget)
+      return invalid_argument("--memory-budget: {} are not enough; this run needs about {}", format_bytes(budget),
+                              format_bytes(estimate.resident_bytes));
   }
-  if (common.json)
-    return print_out(Json{{"output", output},
-                          {"linears", report.linears.size()},
-                          {"bytes_dense", dense},
-                          {"bytes", now},
-                          {"retained_saliency", retained},
-                          {"seconds", seconds}}
-                         .dump(-1, ' ', false, Json::error_handler_t::replace) +
-                     "\n");
-  Table table({"pruned linears", "pattern", "saliency", "shuffle", "saliency kept", "bytes dense", "bytes now",
-               "of dense", "time"});
-  table.add_row({format_count(static_cast<int64_t>(report.linears.size())), pattern, saliency, shuffle,
-                 fmt::format("{:.2f} %", 100 * retained), format_count(dense), format_count(now),
-                 fmt::format("{:.2f} %", 100.0 * static_cast<double>(now) / static_cast<double>(dense)),
-                 format_duration(seconds)});
-  return print_out(table.text());
+  if (!common.json)
+    std::fprintf(stderr, "Estimate: %s, %s of memory, %s of disk for hidden states\n",
+                 format_duration(estimate.operations / measure_product_rate()).c_str(),
+                 format_bytes(estimate.resident_bytes).c_str(), format_bytes(estimate.disk_bytes).c_str());
+  return singly;
+}
+
+struct Totals {
+  int64_t dense = 0, now = 0, pruned = 0, measured = 0, worse = 0, damped = 0;
+  double retained = 0, error = 0, magnitude_error = 0;
+};
+
+Totals add_up(const PruneReport& report) {
+  Totals totals;
+  for (const PrunedLinear& linear : report.linears) {
+    totals.dense += linear.bytes_dense;
+    totals.now += linear.bytes_now;
+    if (linear.pattern == "dense") continue;
+    ++totals.pruned;
+    totals.retained += linear.retained;
+    totals.damped += linear.damping > linear.damping_asked * (1 + 1e-9);
+    if (linear.output_error < 0) continue;
+    ++totals.measured;
+    totals.worse += linear.worse_than_magnitude();
+    totals.error += linear.output_error;
+    totals.magnitude_error += linear.magnitude_error;
+  }
+  totals.retained /= static_cast<double>(std::max<int64_t>(totals.pruned, 1));
+  totals.error /= static_cast<double>(std::max<int64_t>(totals.measured, 1));
+  totals.magnitude_error /= static_cast<double>(std::max<int64_t>(totals.measured, 1));
+  return totals;
+}
+
+// What a careful user would want to be told, a line each.
+std::string warnings(const PruneReport& report, const Totals& totals) {
+  std::string text;
+  if (totals.worse > 0) {
+    text += fmt::format("warning: {} of {} linears have a larger output error than magnitude pruning would give:\n",
+                        totals.worse, totals.measured);
+    for (const PrunedLinear& linear : report.linears)
+      if (linear.worse_than_magnitude())
+        text += fmt::format("  {}: {:.4f} against {:.4f}\n", linear.name, linear.output_error, linear.magnitude_error);
+  }
+  if (totals.damped > 0) {
+    text += fmt::format("warning: {} linears needed more damping than asked for:\n", totals.damped);
+    for (const PrunedLinear& linear : report.linears)
+      if (linear.damping > linear.damping_asked * (1 + 1e-9))
+        text += fmt::format("  {}: {:g} instead of {:g}\n", linear.name, linear.damping, linear.damping_asked);
+  }
+  return text;
+}
+
+Status PruneCommand::print(const Recipe& chosen, const PruneReport& report, double seconds) const {
+  const Totals totals = add_up(report);
+  if (common.json) {
+    Json json = {{"output", output},
+                 {"linears", totals.pruned},
+                 {"bytes_dense", totals.dense},
+                 {"bytes", totals.now},
+                 {"retained_saliency", totals.retained},
+                 {"worse_than_magnitude", totals.worse},
+                 {"more_damping", totals.damped},
+                 {"peak_resident_bytes", peak_resident_bytes()},
+                 {"seconds", seconds}};
+    if (totals.measured > 0) {
+      json["output_error"] = totals.error;
+      json["magnitude_error"] = totals.magnitude_error;
+    }
+    return print_out(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  }
+  Table table({"pruned linears", "pattern", "saliency", "shuffle", "update", "saliency kept", "output error",
+               "by magnitude", "bytes dense", "bytes now", "of dense", "time", "peak memory"});
+  const auto percent = [](bool known, double share) { return known ? fmt::format("{:.2f} %", 100 * share) : "-"; };
+  table.add_row({format_count(totals.pruned), chosen.base.target.text(), std::string(chosen.base.saliency->name),
+                 std::string(chosen.base.shuffle.text()), chosen.base.update.text(), percent(true, totals.retained),
+                 percent(totals.measured > 0, totals.error), percent(totals.measured > 0, totals.magnitude_error),
+                 format_count(totals.dense), format_count(totals.now),
+                 percent(true, static_cast<double>(totals.now) / static_cast<double>(std::max<int64_t>(totals.dense, 1))),
+                 format_duration(seconds), format_bytes(peak_resident_bytes())});
+  return print_out(table.text() + warnings(report, totals));
 }
 
 Status PruneCommand::run() const {
   set_thread_count(common.threads);
   const auto start = std::chrono::steady_clock::now();
-  ESPARSE_ASSIGN_OR_RETURN(const Recipe chosen, recipe());
-  const bool needs_text = chosen.saliency->needs.any();
-  if (needs_text && calib.empty()) return invalid_argument("--calib: saliency '{}' needs a calibration text", saliency);
+  ESPARSE_ASSIGN_OR_RETURN(const Recipe chosen, effective_recipe());
   ESPARSE_RETURN_IF_ERROR(check_output_spares_inputs());
-  ESPARSE_ASSIGN_OR_RETURN(OutputDirectory directory, OutputDirectory::create(output, force));
+  ESPARSE_ASSIGN_OR_RETURN(ResumableDirectory directory, ResumableDirectory::open(output, force));
   std::vector<std::string> documents;  // read first: a mistyped path is noticed before a large model is checked
-  if (needs_text) {
+  if (!calib.empty()) {
     ESPARSE_ASSIGN_OR_RETURN(documents, read_documents(calib));
   }
   ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer));
   ESPARSE_RETURN_IF_ERROR(check_prunable(*session.model, chosen));
+  const bool calibrated = needs_calibration(*session.model, chosen);
+  if (calibrated && calib.empty()) return invalid_argument("--calib: this recipe needs a calibration text");
 
   const int64_t length = seqlen != 0 ? seqlen : std::min(kDefaultSeqlen, session.model->config().max_positions);
-  std::vector<std::vector<int32_t>> windows;
-  if (needs_text) {
-    ESPARSE_ASSIGN_OR_RETURN(windows, calibration_windows(session, documents, length));
+  PruneRunInputs inputs{.facts = facts(calibrated, length), .tokenizer_file = session.tokenizer_file};
+  if (calibrated) {
+    ESPARSE_ASSIGN_OR_RETURN(inputs.windows, calibration_windows(session, documents, length));
   }
-  ESPARSE_ASSIGN_OR_RETURN(const PruneReport report, prune_model(*session.model, chosen, windows));
-  ESPARSE_RETURN_IF_ERROR(
-      save_pruned_model(*session.model, session.tokenizer_file, report_json(chosen, length, report), directory.path()));
-  ESPARSE_RETURN_IF_ERROR(directory.commit());
-  return print(report, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  ESPARSE_ASSIGN_OR_RETURN(inputs.one_site_at_a_time,
+                           plan(*session.model, chosen, static_cast<int64_t>(inputs.windows.size()), length));
+  ESPARSE_ASSIGN_OR_RETURN(const PruneReport report,
+                           run_pruning(*session.model, chosen, inputs, directory, resume, force));
+  return print(chosen, report, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
 
-std::string saliency_help() {
-  std::string help = "What a weight is worth:";
-  for (const SaliencyMethod& method : saliency_methods()) help += fmt::format("\n{} - {}", method.name, method.summary);
-  return help;
+std::string option_help(std::string_view name, std::string_view help) {
+  std::string text(help);
+  if (name != "saliency") return text;
+  for (const SaliencyMethod& method : saliency_methods()) text += fmt::format("\n{} - {}", method.name, method.summary);
+  return text;
 }
 
-void add_recipe_options(CLI::App& sub, PruneCommand& command) {
-  sub.add_option("--saliency", command.saliency, saliency_help())->capture_default_str();
-  sub.add_option("--pattern", command.pattern, "N:M, N kept of every M inputs of a row (M <= 32), e.g. 2:4 or 4:8")
-      ->capture_default_str();
-  sub.add_option("--shuffle", command.shuffle, "Channel shuffle: none, global, local or global+local")
-      ->capture_default_str();
-  sub.add_option("--alpha", command.alpha, "E-Sparse: weight of the input norm beside the entropy")
-      ->capture_default_str();
-  sub.add_option("--ria-power", command.ria_power, "RIA: power of the input norm")->capture_default_str();
-  sub.add_option("--bins", command.bins, "E-Sparse: histogram bins per channel")->capture_default_str();
-  sub.add_option("--entropy-range", command.entropy_range, "E-Sparse: bins over channel, layer or quantile(q)")
-      ->capture_default_str();
-  sub.add_option("--norm-reduction", command.norm_reduction,
-                 "Input norm: sum of squares divided by per_seq, per_token or total (1)")
-      ->capture_default_str();
-  sub.add_option("--shuffle-block", command.shuffle_block, "Channels searched together by the local shuffle")
-      ->capture_default_str()
-      ->check(at_least_one());
-  sub.add_option("--deal", command.deal, "Global shuffle: snake or deal")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"snake", "deal"}));
+// One option per setting of a recipe.
+void add_recipe_options(CLI::App& sub, const std::shared_ptr<PruneCommand>& command) {
+  const auto add = [&](std::string_view name, std::string_view help) {
+    std::string flag = "--" + std::string(name);
+    std::ranges::replace(flag, '_', '-');
+    sub.add_option_function<std::string>(
+           flag,
+           [command, setting = std::string(name)](const std::string& value) {
+             command->settings.emplace_back(setting, value);
+           },
+           option_help(name, help))
+        ->group("Settings of the recipe (each overrides it)");
+  };
+  for (const RecipeOption& option : linear_recipe_options()) add(option.name, option.help);
+  for (const ModelOption& option : model_recipe_options()) add(option.name, option.help);
 }
 
 }  // namespace
 
 CommandBody add_prune_command(CLI::App& app) {
   auto command = std::make_shared<PruneCommand>();
-  CLI::App* sub = app.add_subcommand(
-      "prune", "Make a sparse copy of a model (E-Sparse, Wanda, magnitude; N:M with channel shuffle)");
+  CLI::App* sub = app.add_subcommand("prune", "Make a sparse copy of a model by a recipe (see 'esparse recipes')");
   sub->add_option("MODEL", command->model, "Model directory (Hugging Face), or a llama2.c .bin file")->required();
   sub->add_option("-o,--output", command->output, "Directory to write; refused if it exists, unless --force")
       ->required();
+  sub->add_option("--recipe", command->recipe, "Name of a shipped recipe ('esparse recipes'), or a YAML file")
+      ->capture_default_str();
   sub->add_option("--calib", command->calib, "Calibration text: plain text, or JSON lines with a field 'text'");
-  add_recipe_options(*sub, *command);
   sub->add_option("--samples", command->samples, "Calibration windows")->capture_default_str()->check(at_least_one());
   sub->add_option("--seqlen", command->seqlen,
                   "Tokens per window (default: 2048, or the model's max_position_embeddings if that is less)")
       ->check(at_least_one());
   sub->add_option("--seed", command->seed, "Seed that draws the windows")->check(not_negative())->capture_default_str();
   sub->add_option("--tokenizer", command->tokenizer, "Tokenizer file or directory (default: the model's own)");
-  sub->add_flag("--force", command->force, "Replace an existing output directory");
-  add_json_option(*sub, command->common, "output, linears, bytes_dense, bytes, retained_saliency, seconds");
+  sub->add_option("--memory-budget", command->memory_budget,
+                  "Keep the resident memory below this, such as 8GiB; refused if that cannot be");
+  sub->add_flag("--resume", command->resume, "Go on with an interrupted run of the same command");
+  sub->add_flag("--force", command->force, "Replace an existing output directory, or an interrupted run");
+  add_recipe_options(*sub, command);
+  add_json_option(*sub, command->common,
+                  "output, linears, bytes_dense, bytes, retained_saliency, output_error, magnitude_error, "
+                  "worse_than_magnitude, more_damping, peak_resident_bytes, seconds");
   add_threads_option(*sub, command->common);
   sub->footer(
-      "Every linear of the decoder blocks is pruned, block by block; embeddings, norms and the output head stay "
-      "dense.\n"
-      "The copy is an ordinary model directory whose pruned weights are packed (docs/formats/nm.md).\n\n"
+      "Linears of the decoder blocks are pruned block by block; embeddings, norms and the output head stay dense.\n"
+      "The copy is an ordinary model directory whose pruned weights are packed (docs/formats/nm.md). Finished blocks\n"
+      "are on the disk at once: after an interruption the same command with --resume goes on behind them.\n\n"
       "Examples:\n"
-      "  esparse prune models/novel-1m -o /tmp/sparse --pattern 2:4 --calib models/text/calibration.txt\n"
-      "  esparse prune models/novel-1m -o /tmp/wanda --saliency wanda --shuffle none --pattern 4:8 --calib "
+      "  esparse prune models/novel-1m -o /tmp/best --recipe best --calib models/text/calibration.txt\n"
+      "  esparse prune models/novel-1m -o /tmp/sparse --pattern 4:8 --calib models/text/calibration.txt\n"
+      "  esparse prune models/novel-1m -o /tmp/wanda --recipe wanda --shuffle global+local --calib "
       "models/text/calibration.txt\n"
-      "  esparse prune models/novel-1m -o /tmp/magnitude --saliency magnitude --shuffle none\n");
+      "  esparse prune models/novel-1m -o /tmp/magnitude --recipe magnitude\n");
   return [command] { return command->run(); };
 }
 

@@ -1,90 +1,209 @@
 #include "prune/layer_problem.h"
 
 #include <algorithm>
+#include <cmath>
 
-#include "prune/mask.h"
+#include "linalg/inverse_factor.h"
+#include "prune/layer_order.h"
+#include "prune/layer_quality.h"
+#include "prune/layer_update.h"
+#include "prune/refit.h"
 
 namespace esparse {
 namespace {
 
-double total(MatrixView<const float> matrix) {
-  double sum = 0;
-  for (int64_t i = 0; i < matrix.rows; ++i)
-    for (float value : matrix.row(i)) sum += value;
-  return sum;
+bool all_finite(const Matrix<float>& matrix) {
+  return std::ranges::all_of(matrix.values(), [](float value) { return std::isfinite(value); });
 }
 
-// The rows of all linears one below the other, each divided by its own mean so that none drowns the others.
-Matrix<float> stack_normalised(const std::vector<Matrix<float>>& parts) {
-  int64_t rows = 0;
-  for (const auto& part : parts) rows += part.rows();
-  Matrix<float> stacked(rows, parts[0].cols());
-  int64_t at = 0;
-  for (const auto& part : parts) {
-    const double sum = total(part.view());
-    const double scale = sum > 0 ? static_cast<double>(part.rows() * part.cols()) / sum : 0.0;
-    for (int64_t i = 0; i < part.rows(); ++i, ++at)
-      for (int64_t j = 0; j < part.cols(); ++j) stacked(at, j) = static_cast<float>(part(i, j) * scale);
+// A channel whose inputs are all zero says nothing and gets nothing.
+void zero_dead_channels(const Matrix<float>& gram, Matrix<float>& weight) {
+  for (int64_t j = 0; j < gram.cols(); ++j) {
+    if (gram(j, j) > 0) continue;
+    for (int64_t i = 0; i < weight.rows(); ++i) weight(i, j) = 0.0f;
   }
-  return stacked;
 }
 
-// One order per KV head, found on the slices of its query heads one below the other, repeated for each of them.
-ChannelOrder per_head_order(const Matrix<float>& saliency, const OrderFreedom& freedom, const Recipe& recipe) {
-  const int64_t width = saliency.cols() / freedom.num_heads, shared = freedom.num_heads / freedom.num_kv_heads;
-  if (width % recipe.pattern.group != 0) return identity_order(saliency.cols());
-  ChannelOrder order;
-  for (int64_t kv_head = 0; kv_head < freedom.num_kv_heads; ++kv_head) {
-    Matrix<float> slices(saliency.rows() * shared, width);
-    for (int64_t s = 0; s < shared; ++s)
-      for (int64_t i = 0; i < saliency.rows(); ++i) {
-        const auto slice = saliency.row(i).subspan((kv_head * shared + s) * width, width);
-        std::copy(slice.begin(), slice.end(), slices.row(s * saliency.rows() + i).begin());
-      }
-    const ChannelOrder within = find_channel_order(slices.view(), recipe.pattern, recipe.shuffle);
-    for (int64_t s = 0; s < shared; ++s)
-      for (int32_t channel : within) order.push_back(static_cast<int32_t>((kv_head * shared + s) * width + channel));
-  }
-  return order;
-}
-
-Matrix<float> permute_columns(const Matrix<float>& matrix, const ChannelOrder& order) {
-  Matrix<float> result(matrix.rows(), matrix.cols());
-  for (int64_t i = 0; i < matrix.rows(); ++i)
-    for (int64_t k = 0; k < matrix.cols(); ++k) result(i, k) = matrix(i, order[k]);
+Matrix<float> permute_both(const Matrix<float>& gram, const ChannelOrder& order) {
+  if (order.empty()) return gram;
+  Matrix<float> result(gram.rows(), gram.cols());
+  for (int64_t i = 0; i < gram.rows(); ++i)
+    for (int64_t k = 0; k < gram.cols(); ++k) result(i, k) = gram(order[i], order[k]);
   return result;
 }
 
-double retained_share(const Matrix<float>& saliency, const Matrix<uint8_t>& mask) {
-  double kept = 0;
+std::vector<double> permute(const std::vector<double>& values, const ChannelOrder& order) {
+  if (order.empty() || values.empty()) return values;
+  std::vector<double> result(values.size());
+  for (size_t k = 0; k < values.size(); ++k) result[k] = values[order[k]];
+  return result;
+}
+
+// diag((H + damping)^-1): column sums of squares of U.
+std::vector<double> inverse_diagonal(const Matrix<float>& upper) {
+  std::vector<double> diagonal(upper.cols());
+  for (int64_t i = 0; i < upper.rows(); ++i)
+    for (int64_t j = i; j < upper.cols(); ++j) diagonal[j] += static_cast<double>(upper(i, j)) * upper(i, j);
+  return diagonal;
+}
+
+double retained_share(const Matrix<float>& scores, const PruneTarget& target) {
+  Matrix<uint8_t> mask(scores.rows(), scores.cols());
+  make_mask(scores.view(), target, mask.view());
+  double kept = 0, all = 0;
   for (int64_t i = 0; i < mask.rows(); ++i)
-    for (int64_t k = 0; k < mask.cols(); ++k)
-      if (mask(i, k) != 0) kept += saliency(i, k);
-  const double all = total(saliency.view());
+    for (int64_t k = 0; k < mask.cols(); ++k) {
+      all += scores(i, k);
+      if (mask(i, k) != 0) kept += scores(i, k);
+    }
   return all > 0 ? kept / all : 1.0;
 }
 
+class LayerSolver {
+ public:
+  explicit LayerSolver(LayerProblem problem) : problem_(std::move(problem)), statistics_(problem_.statistics) {
+    for (const LinearProblem& linear : problem_.linears)
+      if (linear.recipe.prunes()) pruned_.push_back(&linear);
+  }
+
+  Result<LayerSolution> solve() {
+    LayerSolution solution;
+    if (!pruned_.empty()) {
+      ESPARSE_RETURN_IF_ERROR(make_targets());
+      ESPARSE_RETURN_IF_ERROR(make_scores());
+      find_order();
+      ESPARSE_RETURN_IF_ERROR(make_context());
+    }
+    size_t next = 0;
+    for (const LinearProblem& linear : problem_.linears) {
+      if (linear.recipe.prunes()) {
+        auto solved = prune(linear, next++);
+        if (!solved.ok()) return solved.status().with_context(linear.name);
+        solution.linears.push_back(std::move(solved).value());
+      } else {
+        solution.linears.emplace_back().weight = linear.weight;
+      }
+    }
+    solution.order = std::move(order_);
+    return solution;
+  }
+
+ private:
+  const LinearRecipe& recipe() const { return pruned_[0]->recipe; }  // for what they agree on
+
+  // What the outputs should be: those of the dense weights, or of the refitted ones.
+  Status make_targets() {
+    for (const LinearProblem* linear : pruned_) {
+      if (linear->recipe.update.refit) {
+        const bool residual = linear->recipe.residual && statistics_.residual.rows() == linear->weight.rows();
+        auto fitted =
+            refit_weight(linear->weight.view(), statistics_, linear->recipe.refit_damping, residual);
+        if (!fitted.ok()) return fitted.status().with_context(linear->name);
+        targets_.push_back(std::move(fitted).value());
+      } else {
+        targets_.push_back(linear->weight);
+      }
+      if (linear->recipe.update.needs_gram()) zero_dead_channels(statistics_.gram, targets_.back());
+    }
+    statistics_.cross = {};
+    statistics_.residual = {};
+    return {};
+  }
+
+  Status make_scores() {
+    const bool obs = std::ranges::any_of(pruned_, [](auto* linear) { return linear->recipe.saliency->needs.gram; });
+    if (obs) {
+      ESPARSE_ASSIGN_OR_RETURN(InverseFactor factor,
+                               inverse_cholesky_upper_ladder(statistics_.gram, recipe().damping));
+      statistics_.inverse_diagonal = inverse_diagonal(factor.u);
+      context_.damping = factor.damping;
+      if (!recipe().shuffles()) context_.upper = std::move(factor.u);
+    }
+    for (size_t index = 0; index < pruned_.size(); ++index) {
+      const LinearRecipe& own = pruned_[index]->recipe;
+      scores_.emplace_back(targets_[index].rows(), targets_[index].cols());
+      own.saliency->score(targets_[index].view(), statistics_, own.saliency_options, scores_.back().view());
+    }
+    return {};
+  }
+
+  void find_order() {
+    if (!recipe().shuffles()) return;
+    order_ = find_layer_order(scores_, problem_.freedom, recipe().target.pattern, recipe().shuffle);
+    for (Matrix<float>& scores : scores_) scores = permute_columns<float>(scores.view(), order_);
+  }
+
+  // Gram, factor and channel sums in the new order.
+  Status make_context() {
+    context_.channels.sequences = statistics_.sequences;
+    context_.channels.tokens = statistics_.tokens;
+    context_.channels.sum = permute(statistics_.sum, order_);
+    context_.channels.sum_squares = permute(statistics_.sum_squares, order_);
+    const auto some = [&](auto&& reads) { return std::ranges::any_of(pruned_, [&](auto* l) { return reads(l->recipe.update); }); };
+    if (!some([](const UpdateSteps& update) { return update.needs_ordered_gram(); })) return {};
+    context_.gram = permute_both(statistics_.gram, order_);
+    statistics_.gram = {};
+    if (context_.upper.rows() > 0 ||
+        !some([](const UpdateSteps& update) { return update.mask_update == MaskUpdate::obs; })) {
+      if (context_.damping == 0) context_.damping = recipe().damping;
+      return {};
+    }
+    ESPARSE_ASSIGN_OR_RETURN(InverseFactor factor, inverse_cholesky_upper_ladder(context_.gram, recipe().damping));
+    context_.upper = std::move(factor.u);
+    context_.damping = factor.damping;
+    return {};
+  }
+
+  Result<LinearSolution> prune(const LinearProblem& linear, size_t index) {
+    const LinearRecipe& own = linear.recipe;
+    LinearSolution solution;
+    solution.retained = retained_share(scores_[index], own.target);
+    if (own.needs().gram) solution.damping = context_.damping;
+    const Matrix<float> target = permute_columns<float>(targets_[index].view(), order_);
+    Matrix<float> weight = target;
+    ESPARSE_ASSIGN_OR_RETURN(
+        solution.exchanges,
+        update_linear(own, context_, scores_[index].view(), target.view(), weight.view()));
+    if (!all_finite(weight)) return numeric_error("the {} update gave values that are not finite", own.update.text());
+    solution.weight = restore_columns<float>(weight.view(), order_);
+    const auto sample = problem_.statistics.sample.view();
+    if (sample.rows > 0) {
+      solution.output_error = output_error(sample, solution.weight.view(), targets_[index].view());
+      const Matrix<float> by_magnitude = prune_by_magnitude(linear.weight.view(), own.target);
+      solution.magnitude_error = output_error(sample, by_magnitude.view(), targets_[index].view());
+    }
+    return solution;
+  }
+
+  LayerProblem problem_;
+  InputStatistics& statistics_;
+  std::vector<const LinearProblem*> pruned_;
+  std::vector<Matrix<float>> targets_, scores_;  // per pruned linear; scores in the new order after find_order()
+  ChannelOrder order_;
+  UpdateContext context_;
+};
+
 }  // namespace
 
-LayerSolution solve_layer(const LayerProblem& problem, const Recipe& recipe) {
-  std::vector<Matrix<float>> saliency;
-  for (const auto& weight : problem.weights) {
-    saliency.emplace_back(weight.rows(), weight.cols());
-    recipe.saliency->score(weight.view(), problem.statistics, recipe.saliency_options, saliency.back().view());
+Result<LayerSolution> solve_layer(LayerProblem problem) { return LayerSolver(std::move(problem)).solve(); }
+
+Status check_site_agrees(const std::vector<LinearRecipe>& recipes) {
+  const LinearRecipe* first = nullptr;
+  for (const LinearRecipe& recipe : recipes) {
+    if (!recipe.prunes()) continue;
+    if (first == nullptr) first = &recipe;
+    const auto differ = [](std::string_view what) {
+      return invalid_argument("linears that read one input share one channel order and its statistics, so their "
+                              "settings must agree: '{}' differs",
+                              what);
+    };
+    if (!(recipe.shuffle == first->shuffle)) return differ("shuffle");
+    if (recipe.shuffles() && !(recipe.target == first->target)) return differ("pattern");
+    if (recipe.damping != first->damping) return differ("damping");
+    if (!(recipe.entropy_range == first->entropy_range)) return differ("entropy_range");
+    if (recipe.entropy_bins != first->entropy_bins) return differ("bins");
   }
-  LayerSolution solution;
-  if (recipe.shuffle.global || recipe.shuffle.local) {
-    const Matrix<float> stacked = stack_normalised(saliency);
-    solution.order = problem.freedom.num_heads > 1 ? per_head_order(stacked, problem.freedom, recipe)
-                                                   : find_channel_order(stacked.view(), recipe.pattern, recipe.shuffle);
-    for (auto& scores : saliency) scores = permute_columns(scores, solution.order);
-  }
-  for (const auto& scores : saliency) {
-    solution.masks.emplace_back(scores.rows(), scores.cols());
-    nm_mask(scores.view(), recipe.pattern, solution.masks.back().view());
-    solution.retained.push_back(retained_share(scores, solution.masks.back()));
-  }
-  return solution;
+  return {};
 }
 
 }  // namespace esparse

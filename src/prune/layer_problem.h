@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/matrix.h"
@@ -18,21 +19,41 @@ struct OrderFreedom {
   int64_t num_kv_heads = 1;  // divides num_heads; slices that read the same KV head share their order
 };
 
-// The linears that read one input, and so share one channel order.
+struct LinearProblem {
+  std::string name;
+  Matrix<float> weight;  // [out_features, in_features]
+  LinearRecipe recipe;
+};
+
+// The linears that read one input, and so share one channel order. Those that are pruned agree on shuffle, damping and,
+// when shuffled, on the pattern (check_site_agrees).
 struct LayerProblem {
-  std::vector<Matrix<float>> weights;  // each [out_features, in_features], the same in_features
-  InputStatistics statistics;          // what the recipe's saliency needs
+  std::vector<LinearProblem> linears;  // the same in_features
+  InputStatistics statistics;          // what their recipes need
   OrderFreedom freedom;
 };
 
-struct LayerSolution {
-  ChannelOrder order;                  // new position k holds old channel order[k]; empty = identity
-  std::vector<Matrix<uint8_t>> masks;  // per weight, in the new order: 1 = kept
-  std::vector<double> retained;        // per weight: share of its saliency that the mask keeps
+struct LinearSolution {
+  Matrix<float> weight;        // [out_features, in_features] in the OLD order of channels, zero where pruned
+  double retained = 1;         // share of its saliency that the saliency's own mask keeps under the order
+  double output_error = -1;    // |x W'^T - x T^T|^2 / |x T^T|^2 over the sample, T the dense (with refit: refitted)
+                               // weight; -1 without calibration
+  double magnitude_error = -1; // the same for a magnitude mask of the same pattern without any update
+  double damping = 0;          // that the factorisation needed; 0 when there was none
+  int64_t exchanges = 0;       // made by dsnot
 };
 
-// Where slices are no multiple of M wide, groups straddle them and the order stays the identity. Deterministic for any
-// thread count.
-LayerSolution solve_layer(const LayerProblem& problem, const Recipe& recipe);
+struct LayerSolution {
+  ChannelOrder order;  // new position k holds old channel order[k]; empty = identity
+  std::vector<LinearSolution> linears;
+};
+
+// Where slices are no multiple of M wide, groups straddle them and the order stays the identity; a shorter last group
+// keeps its channels. Deterministic for any thread count. Refuses what no damping makes positive definite, and results
+// that are not finite.
+Result<LayerSolution> solve_layer(LayerProblem problem);
+
+// Do the recipes of linears at one site fit together?
+Status check_site_agrees(const std::vector<LinearRecipe>& recipes);
 
 }  // namespace esparse

@@ -1,98 +1,219 @@
 #include "prune/prune_model.h"
 
+#include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "base/progress.h"
 #include "calibrate/calibration.h"
-#include "prune/channel_orders.h"
+#include "prune/allocate_model.h"
+#include "prune/install.h"
 #include "prune/layer_problem.h"
 
 namespace esparse {
 namespace {
 
-using SiteSolutions = std::array<LayerSolution, kInputSites.size()>;
+template <typename T>
+using BySite = std::array<T, kInputSites.size()>;
 
-LayerProblem make_problem(const DecoderBlock& block, InputSite site, InputStatistics statistics,
-                          const ModelConfig& config) {
-  LayerProblem problem;
-  for (const LinearLayer* linear : block.linears_at(site)) problem.weights.push_back(linear->weight_as_f32());
-  problem.statistics = std::move(statistics);
-  if (site == InputSite::output) problem.freedom = {config.num_heads, config.num_kv_heads};
-  return problem;
+BySite<std::vector<LinearRecipe>> block_recipes(const DecoderBlock& block, const Recipe& recipe,
+                                                const PruneTarget& target) {
+  BySite<std::vector<LinearRecipe>> recipes;
+  for (InputSite site : kInputSites)
+    for (const LinearLayer* linear : block.linears_at(site))
+      recipes[static_cast<size_t>(site)].push_back(recipe.for_linear(linear->name(), target));
+  return recipes;
 }
 
-// The weight with zeros where the mask is, packed. The mask's rows are in the order that the weight had before `rows`.
-Result<NmMatrix> pack_masked(const LinearLayer& linear, const Matrix<uint8_t>& mask, const ChannelOrder& rows,
-                             NmPattern pattern) {
-  const auto& dense = std::get<DenseView>(linear.weight());
-  const int64_t width = dtype_bytes(dense.dtype);
-  std::vector<std::byte> masked(static_cast<size_t>(dense.out_features * dense.row_bytes()));
-  for (int64_t i = 0; i < dense.out_features; ++i) {
-    const auto kept = mask.row(rows.empty() ? i : rows[i]);
-    for (int64_t k = 0; k < dense.in_features; ++k) {
-      const int64_t offset = i * dense.row_bytes() + k * width;
-      if (kept[k] != 0) std::memcpy(masked.data() + offset, dense.data + offset, width);
+BlockRequest block_request(const BySite<std::vector<LinearRecipe>>& recipes) {
+  BlockRequest request;
+  for (InputSite site : kInputSites) {
+    SiteRequest& asked = request[static_cast<size_t>(site)];
+    for (const LinearRecipe& recipe : recipes[static_cast<size_t>(site)]) {
+      if (!recipe.prunes()) continue;
+      asked.needs.merge(recipe.needs());
+      if (site == InputSite::output || site == InputSite::down)
+        asked.needs.residual |= recipe.update.refit && recipe.residual;
+      asked.entropy_range = recipe.entropy_range;
+      asked.entropy_bins = recipe.entropy_bins;
     }
   }
-  return pack_nm(pattern, dense.dtype, masked, dense.out_features, dense.in_features);
+  return request;
 }
 
-Status install(DecoderBlock& block, const SiteSolutions& solutions, const ModelConfig& config, NmPattern pattern,
-               PruneReport& report) {
-  BlockOrders orders;
-  for (size_t site = 0; site < orders.size(); ++site) orders[site] = solutions[site].order;
-  apply_channel_orders(block, orders, config);
-  for (InputSite site : kInputSites) {
-    const LayerSolution& solution = solutions[static_cast<size_t>(site)];
-    const auto linears = block.linears_at(site);
-    for (size_t index = 0; index < linears.size(); ++index) {
-      LinearLayer& linear = *linears[index];
-      auto packed = pack_masked(linear, solution.masks[index], row_order(block, linear, orders, config), pattern);
-      if (!packed.ok()) return packed.status().with_context(linear.name());
-      const int64_t bytes_dense = linear.weight_bytes();
-      linear.set_packed(std::move(packed).value());
-      report.linears.push_back({linear.name(), linear.out_features(), linear.in_features(), solution.retained[index],
-                                bytes_dense, linear.weight_bytes()});
+// One block on its way from dense to pruned.
+class BlockPruner {
+ public:
+  BlockPruner(Model& model, int64_t layer, const Recipe& recipe, const PruneTarget& target, bool one_at_a_time)
+      : block_(model.blocks()[layer]),
+        dense_(block_),
+        config_(model.config()),
+        recipes_(block_recipes(block_, recipe, target)),
+        request_(block_request(recipes_)),
+        sequential_(recipe.sequential),
+        one_at_a_time_(one_at_a_time || recipe.sequential ||
+                       std::ranges::any_of(request_, [](const SiteRequest& site) { return site.needs.cross; })) {}
+
+  const DecoderBlock& dense() const { return dense_; }
+
+  Status solve(Calibration& calibration, Progress& progress) {
+    BlockStatistics all;
+    if (!one_at_a_time_) {
+      ESPARSE_ASSIGN_OR_RETURN(all, calibration.gather(dense_, dense_, kInputSites, request_));
     }
+    for (InputSite site : kInputSites) {
+      const auto index = static_cast<size_t>(site);
+      if (one_at_a_time_) {
+        const std::array one = {site};
+        ESPARSE_ASSIGN_OR_RETURN(BlockStatistics gathered,
+                                 calibration.gather(sequential_ ? block_ : dense_, dense_, one, request_));
+        all[index] = std::move(gathered[index]);
+      }
+      ESPARSE_RETURN_IF_ERROR(solve_site(site, std::move(all[index])));
+      progress.advance(1, block_.name);
+    }
+    return {};
+  }
+
+  Status finish(PruneReport& report) {
+    BySite<std::vector<PruneTarget>> targets;
+    for (size_t site = 0; site < targets.size(); ++site)
+      for (const LinearRecipe& recipe : recipes_[site]) targets[site].push_back(recipe.target);
+    ESPARSE_RETURN_IF_ERROR(fold_and_pack(block_, orders_, targets, config_));
+    for (InputSite site : kInputSites) {
+      const auto index = static_cast<size_t>(site);
+      const auto linears = block_.linears_at(site), before = dense_.linears_at(site);
+      for (size_t i = 0; i < linears.size(); ++i) {
+        PrunedLinear& line = facts_[index][i];
+        line.bytes_dense = before[i]->weight_bytes();
+        line.bytes_now = linears[i]->weight_bytes();
+        report.linears.push_back(std::move(line));
+      }
+    }
+    return {};
+  }
+
+ private:
+  Status solve_site(InputSite site, InputStatistics statistics) {
+    const auto index = static_cast<size_t>(site);
+    const auto linears = block_.linears_at(site);
+    LayerProblem problem;
+    for (size_t i = 0; i < linears.size(); ++i)
+      problem.linears.push_back({linears[i]->name(), linears[i]->weight_as_f32(), recipes_[index][i]});
+    problem.statistics = std::move(statistics);
+    if (site == InputSite::output) problem.freedom = {config_.num_heads, config_.num_kv_heads};
+    ESPARSE_ASSIGN_OR_RETURN(LayerSolution solution, solve_layer(std::move(problem)));
+    orders_[index] = std::move(solution.order);
+    for (size_t i = 0; i < linears.size(); ++i) {
+      const LinearSolution& solved = solution.linears[i];
+      const LinearRecipe& recipe = recipes_[index][i];
+      facts_[index].push_back({.name = linears[i]->name(),
+                               .pattern = recipe.target.text(),
+                               .out_features = linears[i]->out_features(),
+                               .in_features = linears[i]->in_features(),
+                               .retained = solved.retained,
+                               .output_error = solved.output_error,
+                               .magnitude_error = solved.magnitude_error,
+                               .damping_asked = recipe.needs().gram ? recipe.damping : 0,
+                               .damping = solved.damping,
+                               .exchanges = solved.exchanges});
+      if (recipe.prunes()) ESPARSE_RETURN_IF_ERROR(set_weight(*linears[i], solved.weight));
+    }
+    return {};
+  }
+
+  DecoderBlock& block_;
+  const DecoderBlock dense_;  // shares the weights until they are replaced
+  const ModelConfig& config_;
+  BySite<std::vector<LinearRecipe>> recipes_;
+  BlockRequest request_;
+  bool sequential_, one_at_a_time_;
+  BlockOrders orders_;
+  BySite<std::vector<PrunedLinear>> facts_;
+};
+
+bool carries_dense(const Model& model, const Recipe& recipe) {
+  for (const DecoderBlock& block : model.blocks())
+    for (InputSite site : kInputSites)
+      for (const LinearLayer* linear : block.linears_at(site))
+        if (recipe.for_linear(linear->name(), recipe.base.target).needs().cross) return true;
+  return false;
+}
+
+Status check_rules(const Model& model, const Recipe& recipe) {
+  for (const RecipeRule& rule : recipe.rules) {
+    bool found = rule.match == "lm_head";  // stays dense anyway; saying so is no mistake
+    for (const DecoderBlock& block : model.blocks())
+      for (InputSite site : kInputSites)
+        for (const LinearLayer* linear : block.linears_at(site)) found |= matches_pattern(rule.match, linear->name());
+    if (!found)
+      return invalid_argument("layers matching {:?}: the model has no such linear; one of its names is {}", rule.match,
+                              model.blocks().empty() ? "?" : model.blocks()[0].q.name());
   }
   return {};
+}
+
+Result<Calibration> start_calibration(const Model& model, const Recipe& recipe,
+                                      const std::vector<std::vector<int32_t>>& windows, const PruneJob& job) {
+  CalibrationOptions options{carries_dense(model, recipe), job.directory, job.fingerprint};
+  if (!needs_calibration(model, recipe)) return Calibration::begin(model, {}, std::move(options));
+  if (job.first_layer == 0) return Calibration::begin(model, windows, std::move(options));
+  return Calibration::reopen(model, windows, std::move(options), job.first_layer);
 }
 
 }  // namespace
 
+bool needs_calibration(const Model& model, const Recipe& recipe) {
+  if (recipe.allocation == Allocation::owl) return true;
+  for (const DecoderBlock& block : model.blocks())
+    for (InputSite site : kInputSites)
+      for (const LinearLayer* linear : block.linears_at(site))
+        if (recipe.for_linear(linear->name(), recipe.base.target).needs().any()) return true;
+  return false;
+}
+
 Status check_prunable(const Model& model, const Recipe& recipe) {
   ESPARSE_RETURN_IF_ERROR(recipe.validate());
+  ESPARSE_RETURN_IF_ERROR(check_rules(model, recipe));
   for (const DecoderBlock& block : model.blocks()) {
     if (!block.attention_order.empty() || !block.mlp_order.empty())
       return unsupported("{}: the model's channels are shuffled already; prune the dense model instead", block.name);
-    for (InputSite site : kInputSites)
+    const auto recipes = block_recipes(block, recipe, recipe.base.target);
+    for (InputSite site : kInputSites) {
       for (const LinearLayer* linear : block.linears_at(site))
         if (linear->is_packed())
           return unsupported("{}: the weight is packed already; prune the dense model instead", linear->name());
+      ESPARSE_RETURN_IF_ERROR(check_site_agrees(recipes[static_cast<size_t>(site)])
+                                  .with_context(fmt::format("{}, {} inputs", block.name, input_site_name(site))));
+    }
   }
   return {};
 }
 
-Result<PruneReport> prune_model(Model& model, const Recipe& recipe, const std::vector<std::vector<int32_t>>& windows) {
+Result<PruneReport> prune_model(Model& model, const Recipe& recipe, const std::vector<std::vector<int32_t>>& windows,
+                                PruneJob job) {
   ESPARSE_RETURN_IF_ERROR(check_prunable(model, recipe));
-  const StatisticsNeeds needs = recipe.saliency->needs;
-  Calibration calibration(model, needs.any() ? windows : std::vector<std::vector<int32_t>>{});
-  PruneReport report;
+  PruneReport report = std::move(job.finished);
+  std::vector<PruneTarget> targets(model.blocks().size(), recipe.base.target);
+  if (recipe.allocation != Allocation::uniform) {
+    const auto directory = job.directory.empty() ? std::filesystem::path() : job.directory / "allocation";
+    ESPARSE_ASSIGN_OR_RETURN(ModelAllocation allocation, allocate_model(model, recipe, windows, directory));
+    targets = std::move(allocation.targets);
+    report.outlier_percent = std::move(allocation.outlier_percent);
+    report.block_patterns.clear();
+    for (const PruneTarget& target : targets) report.block_patterns.push_back(target.text());
+  }
+  ESPARSE_ASSIGN_OR_RETURN(Calibration calibration, start_calibration(model, recipe, windows, job));
   const auto layers = static_cast<int64_t>(model.blocks().size());
-  Progress progress("prune", layers * static_cast<int64_t>(kInputSites.size()));
-  for (int64_t layer = 0; layer < layers; ++layer) {
-    DecoderBlock& block = model.blocks()[layer];
-    ESPARSE_ASSIGN_OR_RETURN(BlockStatistics statistics,
-                             calibration.gather(layer, needs, recipe.entropy_range, recipe.entropy_bins));
-    SiteSolutions solutions;
-    for (InputSite site : kInputSites) {
-      const auto index = static_cast<size_t>(site);
-      solutions[index] = solve_layer(make_problem(block, site, std::move(statistics[index]), model.config()), recipe);
-      progress.advance(1, block.name);
-    }
-    ESPARSE_RETURN_IF_ERROR(install(block, solutions, model.config(), recipe.pattern, report));
-    if (layer + 1 < layers) calibration.advance(layer);
+  Progress progress("prune", (layers - job.first_layer) * static_cast<int64_t>(kInputSites.size()));
+  for (int64_t layer = job.first_layer; layer < layers; ++layer) {
+    BlockPruner pruner(model, layer, recipe, targets[layer], job.one_site_at_a_time);
+    ESPARSE_RETURN_IF_ERROR(pruner.solve(calibration, progress));
+    ESPARSE_RETURN_IF_ERROR(pruner.finish(report));
+    if (layer + 1 < layers)
+      ESPARSE_RETURN_IF_ERROR(calibration.advance(model.blocks()[layer], pruner.dense()));
+    if (job.block_done) ESPARSE_RETURN_IF_ERROR(job.block_done(layer, report));
+    calibration.forget_previous();
+    model.release_block_pages(layer);
   }
   return report;
 }

@@ -18,11 +18,10 @@ struct UpdateSteps {
 
   static Result<UpdateSteps> parse(std::string_view text);  // "none", "obs", "refit+obs+descent", ...
   std::string text() const;
-  // A second moment of the inputs is needed by all that move weights.
-  bool needs_gram() const {
-    return refit || descent || mask_update == MaskUpdate::obs || mask_update == MaskUpdate::admm;
-  }
-  bool changes_weights() const { return needs_gram(); }
+  // Those that move weights read the second moments of the inputs; refit in the old order of channels, the others in
+  // the new one.
+  bool needs_ordered_gram() const { return descent || mask_update == MaskUpdate::obs || mask_update == MaskUpdate::admm; }
+  bool needs_gram() const { return refit || needs_ordered_gram(); }
   bool operator==(const UpdateSteps&) const = default;
 };
 

@@ -1,0 +1,36 @@
+#include "prune/install.h"
+
+namespace esparse {
+
+Status set_weight(LinearLayer& linear, const Matrix<float>& weight) {
+  const DType dtype = linear.dtype();
+  std::vector<std::byte> bytes(weight.values().size() * dtype_bytes(dtype));
+  convert_from_f32(dtype, weight.values(), bytes.data());
+  const auto count = static_cast<int64_t>(weight.values().size());
+  if (const int64_t bad = find_non_finite(dtype, bytes.data(), count); bad >= 0)
+    return numeric_error("{}: row {}, column {}: the updated weight {} does not fit {}", linear.name(),
+                         bad / weight.cols(), bad % weight.cols(), weight.values()[bad], dtype_name(dtype));
+  linear.set_dense(std::move(bytes));
+  return {};
+}
+
+Status fold_and_pack(DecoderBlock& block, const BlockOrders& orders, const BlockTargets& targets,
+                     const ModelConfig& config) {
+  apply_channel_orders(block, orders, config);
+  for (InputSite site : kInputSites) {
+    const auto linears = block.linears_at(site);
+    for (size_t index = 0; index < linears.size(); ++index) {
+      LinearLayer& linear = *linears[index];
+      const PruneTarget& target = targets[static_cast<size_t>(site)][index];
+      if (target.kind != TargetKind::nm) continue;
+      const auto& dense = std::get<DenseView>(linear.weight());
+      const std::span bytes(dense.data, static_cast<size_t>(dense.out_features * dense.row_bytes()));
+      auto packed = pack_nm(target.pattern, dense.dtype, bytes, dense.out_features, dense.in_features);
+      if (!packed.ok()) return packed.status().with_context(linear.name());
+      linear.set_packed(std::move(packed).value());
+    }
+  }
+  return {};
+}
+
+}  // namespace esparse

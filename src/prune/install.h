@@ -1,0 +1,27 @@
+// Puts solutions into a block: values first, in the old order of channels, so that the rest of the block can be fed;
+// orders and packing when the whole block is solved.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "model/config.h"
+#include "model/decoder_block.h"
+#include "prune/channel_orders.h"
+#include "prune/target.h"
+
+namespace esparse {
+
+// Rounds to the type of the checkpoint. Refuses values that this makes infinite (a large one in f16).
+Status set_weight(LinearLayer& linear, const Matrix<float>& weight);
+
+// Per input site and linear, as linears_at() has them.
+using BlockTargets = std::array<std::vector<PruneTarget>, kInputSites.size()>;
+
+// Folds the orders into the block and packs the linears pruned to N:M; unstructured ones stay dense with zeros.
+Status fold_and_pack(DecoderBlock& block, const BlockOrders& orders, const BlockTargets& targets,
+                     const ModelConfig& config);
+
+}  // namespace esparse

@@ -1,0 +1,57 @@
+#include "prune/layer_order.h"
+
+#include <algorithm>
+
+namespace esparse {
+namespace {
+
+double total(const Matrix<float>& matrix) {
+  double sum = 0;
+  for (float value : matrix.values()) sum += value;
+  return sum;
+}
+
+Matrix<float> stack_normalised(const std::vector<Matrix<float>>& parts) {
+  int64_t rows = 0;
+  for (const auto& part : parts) rows += part.rows();
+  Matrix<float> stacked(rows, parts[0].cols());
+  int64_t at = 0;
+  for (const auto& part : parts) {
+    const double sum = total(part);
+    const double scale = sum > 0 ? static_cast<double>(part.rows() * part.cols()) / sum : 0.0;
+    for (int64_t i = 0; i < part.rows(); ++i, ++at)
+      for (int64_t j = 0; j < part.cols(); ++j) stacked(at, j) = static_cast<float>(part(i, j) * scale);
+  }
+  return stacked;
+}
+
+// One order per KV head, found on the slices of its query heads one below the other, repeated for each of them.
+ChannelOrder per_head_order(const Matrix<float>& saliency, const OrderFreedom& freedom, NmPattern pattern,
+                            const ShuffleOptions& options) {
+  const int64_t width = saliency.cols() / freedom.num_heads, shared = freedom.num_heads / freedom.num_kv_heads;
+  if (width % pattern.group != 0) return identity_order(saliency.cols());
+  ChannelOrder order;
+  for (int64_t kv_head = 0; kv_head < freedom.num_kv_heads; ++kv_head) {
+    Matrix<float> slices(saliency.rows() * shared, width);
+    for (int64_t s = 0; s < shared; ++s)
+      for (int64_t i = 0; i < saliency.rows(); ++i) {
+        const auto slice = saliency.row(i).subspan((kv_head * shared + s) * width, width);
+        std::copy(slice.begin(), slice.end(), slices.row(s * saliency.rows() + i).begin());
+      }
+    const ChannelOrder within = find_channel_order(slices.view(), pattern, options);
+    for (int64_t s = 0; s < shared; ++s)
+      for (int32_t channel : within) order.push_back(static_cast<int32_t>((kv_head * shared + s) * width + channel));
+  }
+  return order;
+}
+
+}  // namespace
+
+ChannelOrder find_layer_order(const std::vector<Matrix<float>>& saliency, const OrderFreedom& freedom,
+                              NmPattern pattern, const ShuffleOptions& options) {
+  const Matrix<float> stacked = stack_normalised(saliency);
+  if (freedom.num_heads > 1) return per_head_order(stacked, freedom, pattern, options);
+  return find_channel_order(stacked.view(), pattern, options);
+}
+
+}  // namespace esparse

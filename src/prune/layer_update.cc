@@ -1,0 +1,73 @@
+#include "prune/layer_update.h"
+
+#include "linalg/inverse_factor.h"
+#include "prune/admm.h"
+#include "prune/descent.h"
+#include "prune/obs.h"
+
+namespace esparse {
+namespace {
+
+// Unstructured masks keep their counts in so many neighbouring columns while descent moves weights.
+constexpr int kUnstructuredGroup = 32;
+
+void apply_mask(MatrixView<const uint8_t> mask, MatrixView<float> weight) {
+  for (int64_t i = 0; i < weight.rows; ++i)
+    for (int64_t k = 0; k < weight.cols; ++k)
+      if (mask(i, k) == 0) weight(i, k) = 0.0f;
+}
+
+void sweep(const LinearRecipe& recipe, const UpdateContext& context, MatrixView<const float> scores,
+           MatrixView<float> weight, MatrixView<uint8_t> mask) {
+  const PruneTarget& target = recipe.target;
+  if (!recipe.saliency->needs.gram) {  // another saliency has chosen the mask
+    make_mask(scores, target, mask);
+    obs_sweep_masked(weight, context.upper.view(), mask);
+  } else if (target.kind == TargetKind::nm) {
+    obs_sweep(weight, context.upper.view(), target.pattern, mask);
+  } else {
+    obs_sweep(weight, context.upper.view(), target.sparsity, mask);
+  }
+}
+
+void descend(const LinearRecipe& recipe, const UpdateContext& context, MatrixView<const float> target,
+             MatrixView<float> weight, MatrixView<uint8_t> mask) {
+  Matrix<float> hessian = context.gram;
+  const double damp = context.damping * mean_diagonal(hessian.view());
+  for (int64_t j = 0; j < hessian.rows(); ++j)
+    hessian(j, j) = hessian(j, j) > 0 ? static_cast<float>(hessian(j, j) + damp) : 1.0f;
+  const int group = recipe.target.kind == TargetKind::nm ? recipe.target.pattern.group : kUnstructuredGroup;
+  group_descent(target, hessian.view(), group, {.max_sweeps = recipe.sweeps}, weight, mask);
+}
+
+}  // namespace
+
+Result<int64_t> update_linear(const LinearRecipe& recipe, const UpdateContext& context, MatrixView<const float> scores,
+                              MatrixView<const float> target, MatrixView<float> weight) {
+  Matrix<uint8_t> mask(weight.rows, weight.cols);
+  int64_t exchanges = 0;
+  switch (recipe.update.mask_update) {
+    case MaskUpdate::obs:
+      sweep(recipe, context, scores, weight, mask.view());
+      break;
+    case MaskUpdate::admm:
+      ESPARSE_RETURN_IF_ERROR(prune_by_admm(recipe, context, weight, mask.view()));
+      break;
+    case MaskUpdate::dsnot: {
+      make_mask(scores, recipe.target, mask.view());
+      Matrix<float> wanda(weight.rows, weight.cols);
+      (*find_saliency("wanda"))->score(weight, context.channels, recipe.saliency_options, wanda.view());
+      exchanges = dsnot_refine(weight, context.channels, wanda.view(), recipe.target, recipe.dsnot, mask.view());
+      apply_mask(mask.view(), weight);
+      break;
+    }
+    case MaskUpdate::none:
+      make_mask(scores, recipe.target, mask.view());
+      apply_mask(mask.view(), weight);
+      break;
+  }
+  if (recipe.update.descent) descend(recipe, context, target, weight, mask.view());
+  return exchanges;
+}
+
+}  // namespace esparse

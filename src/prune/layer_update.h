@@ -1,0 +1,24 @@
+// Mask and update of one linear, in the order of channels that the shuffle chose.
+#pragma once
+
+#include "base/matrix.h"
+#include "base/status.h"
+#include "calibrate/statistics.h"
+#include "prune/recipe.h"
+
+namespace esparse {
+
+// What the linears of one site share, in the new order.
+struct UpdateContext {
+  Matrix<float> gram;          // [in, in] without damping; empty when no update needs it
+  Matrix<float> upper;         // [in, in] upper factor of its damped inverse; empty when nothing needs it
+  double damping = 0;          // that the factor needed, relative
+  InputStatistics channels;    // sums and squares only
+};
+
+// Prunes `weight` [out, in] in place to the recipe's target; scores [out, in] are its saliency. Returns the exchanges
+// that dsnot made. `target`: what the outputs should be, [out, in].
+Result<int64_t> update_linear(const LinearRecipe& recipe, const UpdateContext& context, MatrixView<const float> scores,
+                              MatrixView<const float> target, MatrixView<float> weight);
+
+}  // namespace esparse

@@ -1,0 +1,32 @@
+// A pruning run from a loaded model to a finished directory: blocks are written as they are done, and an interrupted run
+// goes on after the last finished block.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "io/json.h"
+#include "io/resumable_directory.h"
+#include "model/model.h"
+#include "prune/prune_model.h"
+
+namespace esparse {
+
+struct PruneRunInputs {
+  std::vector<std::vector<int32_t>> windows;  // calibration; empty when the recipe needs none
+  Json facts;                                 // written into esparse.json beside recipe and linears
+  std::filesystem::path tokenizer_file;
+  bool one_site_at_a_time = false;
+};
+
+// Prunes into `directory`, an open working directory, and commits it. With `resume` what an interrupted run with the
+// same model, recipe and windows left there is taken over; without it, leftovers of finished blocks are refused unless
+// `start_over`. The result is the same bytes however often the run was interrupted. Every finished block frees its
+// memory, so the model is of no use afterwards. On failure finished blocks stay where they are.
+Result<PruneReport> run_pruning(Model& model, const Recipe& recipe, const PruneRunInputs& inputs,
+                                ResumableDirectory& directory, bool resume, bool start_over);
+
+}  // namespace esparse
