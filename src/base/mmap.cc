@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -51,6 +53,18 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::release_pages(std::span<const std::byte> range) const {
+  // Integers, since pointers into different objects have no order. The last page of a file may be a partial one: the
+  // mapping covers it whole.
+  static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto mapping = reinterpret_cast<uintptr_t>(data_), first = reinterpret_cast<uintptr_t>(range.data());
+  const uintptr_t begin = (std::max(first, mapping) + page - 1) / page * page;
+  const uintptr_t last = std::min(first + range.size(), mapping + size_);
+  const uintptr_t end = last == mapping + size_ ? (last + page - 1) / page * page : last / page * page;
+  // Failure costs memory, not correctness: the pages hold what the file holds in either case.
+  if (begin < end) (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 }  // namespace esparse

@@ -22,6 +22,10 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
+  // Takes the whole pages inside `range` out of this process's memory; they are read from the file again when they are
+  // touched. Bytes outside this mapping (memory of another origin, say) are left alone. Thread-safe.
+  void release_pages(std::span<const std::byte> range) const;
+
  private:
   const std::byte* data_ = nullptr;
   size_t size_ = 0;

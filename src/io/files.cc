@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "io/atomic_file.h"
+#include "io/output_path.h"
 
 namespace esparse {
 namespace fs = std::filesystem;
@@ -66,26 +67,6 @@ Status copy_one(const fs::path& from, const fs::path& to) {
   return {};
 }
 
-// True when `directory` is the working directory or holds it.
-bool holds_working_directory(const fs::path& directory) {
-  std::error_code error;
-  const fs::path inner = fs::current_path(error);
-  const fs::path outer = fs::canonical(directory, error);
-  if (error) return false;
-  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
-}
-
-Status check_replaceable(const fs::path& path, fs::file_type type, bool force) {
-  if (!force) return invalid_argument("{}: already exists (use --force to replace it)", path.string());
-  if (type != fs::file_type::directory) {
-    return invalid_argument("{}: expected a directory to replace, got something else", path.string());
-  }
-  if (holds_working_directory(path)) {
-    return invalid_argument("{}: cannot replace the directory that the program runs in", path.string());
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<std::string> read_file(const fs::path& path, int64_t max_bytes) {
@@ -119,23 +100,7 @@ Status write_file_atomically(const fs::path& path, std::string_view contents) {
 Result<OutputDirectory> OutputDirectory::create(const fs::path& path, bool force) {
   OutputDirectory output;
   output.force_ = force;
-  output.final_ = path.lexically_normal();
-  if (!output.final_.has_filename()) output.final_ = output.final_.parent_path();  // "out/" means "out"
-  const std::string name = output.final_.filename().string();
-  if (name.empty() || name == "." || name == "..") {
-    return invalid_argument("'{}': expected the name of a directory to create", path.string());
-  }
-  const fs::path parent = parent_directory(output.final_);
-  std::error_code error;
-  const fs::file_status parent_status = fs::status(parent, error);
-  if (parent_status.type() == fs::file_type::not_found) {
-    return not_found("{}: the parent directory {} does not exist", path.string(), parent.string());
-  }
-  if (!fs::is_directory(parent_status)) {
-    return io_error("{}: the parent {} is not a directory that can be used", path.string(), parent.string());
-  }
-  const fs::file_type type = fs::symlink_status(output.final_, error).type();
-  if (type != fs::file_type::not_found) ESPARSE_RETURN_IF_ERROR(check_replaceable(path, type, force));
+  ESPARSE_ASSIGN_OR_RETURN(output.final_, output_path(path, force));
   for (int attempt = 0; attempt < kSiblingAttempts; ++attempt) {
     const fs::path temporary = sibling_name(output.final_, "tmp", attempt);
     if (mkdir(temporary.c_str(), 0777) == 0) {
@@ -157,32 +122,8 @@ OutputDirectory::~OutputDirectory() {
 
 Status OutputDirectory::commit() {
   if (temporary_.empty()) return internal_error("{}: committed twice", final_.string());
-  sync_directory(temporary_);
-  std::error_code error;
-  fs::path old;  // where the directory that is replaced waits for its removal
-  const fs::file_type type = fs::symlink_status(final_, error).type();
-  if (type != fs::file_type::not_found) {
-    ESPARSE_RETURN_IF_ERROR(check_replaceable(final_, type, force_));
-    for (int attempt = 0; attempt < kSiblingAttempts; ++attempt) {
-      old = sibling_name(final_, "old", attempt);
-      if (fs::symlink_status(old, error).type() == fs::file_type::not_found) break;
-    }
-    fs::rename(final_, old, error);
-    if (error) return io_error("{}: cannot move the old directory aside: {}", final_.string(), error.message());
-  }
-  fs::rename(temporary_, final_, error);
-  if (error) {
-    std::error_code ignored;
-    if (!old.empty()) fs::rename(old, final_, ignored);
-    return io_error("{}: cannot rename the finished directory: {}", final_.string(), error.message());
-  }
+  ESPARSE_RETURN_IF_ERROR(move_to_output(temporary_, final_, force_));
   temporary_.clear();
-  sync_directory(parent_directory(final_));
-  if (!old.empty()) fs::remove_all(old, error);
-  if (error) {
-    return io_error("{}: complete, but the old directory {} cannot be removed: {}", final_.string(), old.string(),
-                    error.message());
-  }
   return {};
 }
 

@@ -129,6 +129,17 @@ Result<TensorInfo> TensorStore::get(const std::string& name, const std::vector<i
   return *tensor;
 }
 
+void TensorStore::release_pages(std::span<const std::byte> bytes) const {
+  for (const MappedFile& file : files_) file.release_pages(bytes);
+}
+
+void TensorStore::release_pages(std::string_view prefix) const {
+  for (auto entry = tensors_.lower_bound(std::string(prefix)); entry != tensors_.end(); ++entry) {
+    if (!entry->first.starts_with(prefix)) break;
+    release_pages(entry->second.data);
+  }
+}
+
 std::span<const std::byte> TensorStore::adopt(MappedFile file) {
   const auto bytes = file.bytes();
   file_bytes_ += static_cast<int64_t>(bytes.size());

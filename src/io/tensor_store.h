@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/mmap.h"
@@ -33,6 +34,12 @@ class TensorStore {
   const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   int64_t file_bytes() const { return file_bytes_; }  // of all weight files together
+
+  // Takes the pages of these bytes out of this process's memory where they lie in a mapped file; a later access reads
+  // them from the file again. Bytes that the store owns, or does not know, are left alone. Thread-safe.
+  void release_pages(std::span<const std::byte> bytes) const;
+  // The same for every tensor whose name begins with `prefix`.
+  void release_pages(std::string_view prefix) const;
 
   // Adds a tensor that the store owns; refuses a name that is taken and bytes that do not fit the shape.
   Status add_owned(std::string name, DType dtype, std::vector<int64_t> shape, std::vector<std::byte> bytes);

@@ -6,8 +6,10 @@
 
 namespace esparse {
 
-inline float fast_exp(float x) {
-  x = x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x);
+inline float clamp_exponent(float x) { return x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x); }
+
+// exp(x) for x in [-87, 88].
+inline float exp_of_clamped(float x) {
   // exp(x) = 2^n exp(r), |r| <= ln2/2; adding 1.5 * 2^23 rounds to the nearest integer in the low mantissa bits.
   const float shifted = x * 1.44269504f + 12582912.0f;
   const float n = shifted - 12582912.0f;
@@ -23,5 +25,7 @@ inline float fast_exp(float x) {
   const auto exponent = static_cast<uint32_t>(std::bit_cast<int32_t>(shifted) - 0x4B400000 + 127) << 23;
   return p * std::bit_cast<float>(exponent);
 }
+
+inline float fast_exp(float x) { return exp_of_clamped(clamp_exponent(x)); }
 
 }  // namespace esparse

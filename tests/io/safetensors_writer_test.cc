@@ -1,40 +1,18 @@
 #include "io/safetensors_writer.h"
 
-#include <sys/resource.h>
 #include <sys/stat.h>
-
-#include <csignal>
 
 #include <gtest/gtest.h>
 
 #include "io/files.h"
 #include "io/safetensors_bytes.h"
 #include "io/tensor_store.h"
+#include "support/file_size_limit.h"
 #include "support/status_testing.h"
 #include "support/temp_dir.h"
 
 namespace esparse {
 namespace {
-
-// Files may not grow beyond `bytes` for a scope: what a full disk does to a writer.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-  }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-  ~FileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*handler_)(int);
-};
 
 TEST(SafetensorsWriter, RoundTrip) {
   const TempDir dir;
@@ -131,6 +109,39 @@ TEST(SafetensorsWriter, RefusesMissingParentAndWhatIsNoFile) {
   ASSERT_EQ(mkfifo((dir / "pipe").c_str(), 0600), 0);
   EXPECT_FAILURE(write_safetensors(dir / "pipe", {}, {}), StatusKind::invalid_argument, "expected a regular file");
   EXPECT_FAILURE(write_safetensors(dir.path(), {}, {}), StatusKind::invalid_argument, "expected a regular file");
+}
+
+TEST(SafetensorsStream, PiecesOfAnySizeGiveTheSameBytes) {
+  const TempDir dir;
+  const auto first = to_bytes("0123456789ab"), second = to_bytes("xyz");
+  const std::vector<TensorInfo> tensors = {
+      {"w", DType::bf16, {3, 2}, first}, {"none", DType::f32, {0}, {}}, {"u", DType::u8, {3}, second}};
+  ASSERT_OK(write_safetensors(dir / "whole", tensors, {{"k", "v"}}));
+  std::vector<TensorInfo> layout = tensors;
+  for (TensorInfo& tensor : layout) tensor.data = {};
+  auto stream = SafetensorsStream::create(dir / "pieces", layout, {{"k", "v"}});
+  ASSERT_OK(stream);
+  ASSERT_OK(stream->append(std::span(first).first(5)));
+  ASSERT_OK(stream->append(std::span(first).subspan(5)));
+  EXPECT_FALSE(std::filesystem::exists(dir / "pieces"));
+  for (const std::byte& byte : second) ASSERT_OK(stream->append({&byte, 1}));
+  ASSERT_OK(stream->commit());
+  EXPECT_EQ(read_text(dir / "pieces"), read_text(dir / "whole"));
+}
+
+TEST(SafetensorsStream, RefusesTooFewAndTooManyBytes) {
+  const TempDir dir;
+  const auto data = to_bytes("abcd");
+  const std::vector<TensorInfo> layout = {{"t", DType::u8, {3}, {}}};
+  {
+    auto stream = SafetensorsStream::create(dir / "m", layout, {});
+    ASSERT_OK(stream);
+    ASSERT_OK(stream->append(std::span(data).first(2)));
+    EXPECT_FAILURE(stream->commit(), StatusKind::internal, "1 bytes of tensors are missing");
+    EXPECT_FAILURE(stream->append(std::span(data).first(2)), StatusKind::internal,
+                   "1 bytes of tensors are missing, got 2");
+  }
+  EXPECT_TRUE(dir.entries().empty());
 }
 
 TEST(WriteFileAtomically, FullDiskLeavesNothingBehind) {
