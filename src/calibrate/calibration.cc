@@ -66,9 +66,11 @@ Result<Calibration> Calibration::begin(const Model& model, const std::vector<std
   Calibration calibration(model, std::move(options));
   calibration.set_shape(windows);
   if (windows.empty()) return calibration;
-  ESPARSE_ASSIGN_OR_RETURN(calibration.states_, calibration.make_states(kStream, 0));
+  ESPARSE_ASSIGN_OR_RETURN(HiddenStates states, calibration.make_states(kStream, 0));
+  calibration.states_.emplace(std::move(states));
   if (calibration.options_.with_dense) {
-    ESPARSE_ASSIGN_OR_RETURN(calibration.dense_states_, calibration.make_states(kDenseStream, 0));
+    ESPARSE_ASSIGN_OR_RETURN(HiddenStates dense, calibration.make_states(kDenseStream, 0));
+    calibration.dense_states_.emplace(std::move(dense));
   }
   for (size_t w = 0; w < windows.size(); ++w) {
     Matrix<float> hidden(calibration.shape_.window_tokens[w], calibration.shape_.hidden_size);
@@ -91,9 +93,11 @@ Result<Calibration> Calibration::reopen(const Model& model, const std::vector<st
     return HiddenStates::open_file(calibration.file(stream, layer), calibration.shape_,
                                    calibration.options_.fingerprint + static_cast<uint64_t>(layer));
   };
-  ESPARSE_ASSIGN_OR_RETURN(calibration.states_, open(kStream));
+  ESPARSE_ASSIGN_OR_RETURN(HiddenStates states, open(kStream));
+  calibration.states_.emplace(std::move(states));
   if (calibration.options_.with_dense) {
-    ESPARSE_ASSIGN_OR_RETURN(calibration.dense_states_, open(kDenseStream));
+    ESPARSE_ASSIGN_OR_RETURN(HiddenStates dense, open(kDenseStream));
+    calibration.dense_states_.emplace(std::move(dense));
   }
   return calibration;
 }
@@ -160,25 +164,27 @@ Result<BlockStatistics> Calibration::gather(const DecoderBlock& block, const Dec
   return result;
 }
 
-Status Calibration::advance_stream(std::string_view stream, const DecoderBlock& block, HiddenStates& states) {
-  const bool in_file = states.in_file();
-  std::optional<HiddenStates> next;
-  if (in_file) {
-    ESPARSE_ASSIGN_OR_RETURN(next, make_states(stream, layer_ + 1));
+Status Calibration::advance_stream(std::string_view stream, const DecoderBlock& block,
+                                   std::optional<HiddenStates>& states) {
+  if (!states) return {};
+  std::optional<HiddenStates> next;  // a file of its own, so that an interruption leaves the one before
+  if (states->in_file()) {
+    ESPARSE_ASSIGN_OR_RETURN(HiddenStates file_states, make_states(stream, layer_ + 1));
+    next.emplace(std::move(file_states));
   }
   for (int64_t window = 0; window < shape_.windows(); ++window) {
     Matrix<float> hidden(shape_.window_tokens[window], shape_.hidden_size);
-    ESPARSE_RETURN_IF_ERROR(states.read(window, hidden.view()));
+    ESPARSE_RETURN_IF_ERROR(states->read(window, hidden.view()));
     model_->forward_block(block, hidden.view(), 0, cache_, nullptr);
-    ESPARSE_RETURN_IF_ERROR((in_file ? *next : states).write(window, hidden.view()));
+    ESPARSE_RETURN_IF_ERROR((next ? *next : *states).write(window, hidden.view()));
   }
-  if (in_file) states = std::move(*next);
-  return states.finish();
+  if (next) states.emplace(std::move(*next));
+  return states->finish();
 }
 
 Status Calibration::advance(const DecoderBlock& block, const DecoderBlock& dense) {
-  if (states_) ESPARSE_RETURN_IF_ERROR(advance_stream(kStream, block, *states_));
-  if (dense_states_) ESPARSE_RETURN_IF_ERROR(advance_stream(kDenseStream, dense, *dense_states_));
+  ESPARSE_RETURN_IF_ERROR(advance_stream(kStream, block, states_));
+  ESPARSE_RETURN_IF_ERROR(advance_stream(kDenseStream, dense, dense_states_));
   ++layer_;
   return {};
 }

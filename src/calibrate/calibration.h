@@ -53,7 +53,7 @@ class Calibration {
   Calibration(const Model& model, CalibrationOptions options) : model_(&model), options_(std::move(options)) {}
   std::filesystem::path file(std::string_view stream, int64_t layer) const;
   Result<HiddenStates> make_states(std::string_view stream, int64_t layer) const;
-  Status advance_stream(std::string_view stream, const DecoderBlock& block, HiddenStates& states);
+  Status advance_stream(std::string_view stream, const DecoderBlock& block, std::optional<HiddenStates>& states);
   Status run(const DecoderBlock& block, const HiddenStates& states, int64_t window, Matrix<float>& hidden,
              InputObserver& observer);
   void set_shape(const std::vector<std::vector<int32_t>>& windows);

@@ -1,5 +1,7 @@
 #include "prune/layer_update.h"
 
+#include <algorithm>
+
 #include "linalg/inverse_factor.h"
 #include "prune/admm.h"
 #include "prune/descent.h"
@@ -30,6 +32,19 @@ void sweep(const LinearRecipe& recipe, const UpdateContext& context, MatrixView<
   }
 }
 
+// ALPS finds the mask itself. More damping where the gram needs it, as the factor ladder does.
+Status admm(const LinearRecipe& recipe, const UpdateContext& context, MatrixView<float> weight,
+            MatrixView<uint8_t> mask) {
+  for (double damping = std::max(context.damping, 1e-6);; damping *= 10) {
+    const AlpsOptions options{.damping = damping};
+    const auto report = recipe.target.kind == TargetKind::nm
+                            ? alps(weight, context.gram, recipe.target.pattern, mask, options)
+                            : alps(weight, context.gram, recipe.target.sparsity, mask, options);
+    if (report.ok()) return {};
+    if (damping >= 1) return report.status();
+  }
+}
+
 void descend(const LinearRecipe& recipe, const UpdateContext& context, MatrixView<const float> target,
              MatrixView<float> weight, MatrixView<uint8_t> mask) {
   Matrix<float> hessian = context.gram;
@@ -51,7 +66,7 @@ Result<int64_t> update_linear(const LinearRecipe& recipe, const UpdateContext& c
       sweep(recipe, context, scores, weight, mask.view());
       break;
     case MaskUpdate::admm:
-      ESPARSE_RETURN_IF_ERROR(prune_by_admm(recipe, context, weight, mask.view()));
+      ESPARSE_RETURN_IF_ERROR(admm(recipe, context, weight, mask.view()));
       break;
     case MaskUpdate::dsnot: {
       make_mask(scores, recipe.target, mask.view());
