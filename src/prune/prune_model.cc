@@ -81,7 +81,8 @@ class BlockPruner {
     ESPARSE_RETURN_IF_ERROR(fold_and_pack(block_, orders_, targets, config_));
     for (InputSite site : kInputSites) {
       const auto index = static_cast<size_t>(site);
-      const auto linears = block_.linears_at(site), before = dense_.linears_at(site);
+      const auto linears = block_.linears_at(site);
+      const auto before = dense_.linears_at(site);
       for (size_t i = 0; i < linears.size(); ++i) {
         PrunedLinear& line = facts_[index][i];
         line.bytes_dense = before[i]->weight_bytes();

@@ -139,11 +139,12 @@ class PruneRun {
     std::error_code error;
     fs::create_directory(calibration, error);
     if (error) return io_error("{}: {}", calibration.string(), error.message());
-    PruneJob job{.directory = calibration,
-                 .fingerprint = fingerprint_,
-                 .one_site_at_a_time = inputs_.one_site_at_a_time,
-                 .first_layer = state_.finished_blocks,
-                 .finished = std::move(state_.report)};
+    PruneJob job;
+    job.directory = calibration;
+    job.fingerprint = fingerprint_;
+    job.one_site_at_a_time = inputs_.one_site_at_a_time;
+    job.first_layer = state_.finished_blocks;
+    job.finished = std::move(state_.report);
     job.block_done = [this](int64_t layer, const PruneReport& report) -> Status {
       ESPARSE_RETURN_IF_ERROR(writer_.write_block(layer));
       ESPARSE_RETURN_IF_ERROR(write_state(directory_, fingerprint_, layer + 1, report));

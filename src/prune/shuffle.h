@@ -28,6 +28,7 @@ struct ShuffleOptions {
   // "none", "global", "local", "global+local".
   static Result<ShuffleOptions> parse(std::string_view text);
   std::string_view text() const;
+  bool operator==(const ShuffleOptions&) const = default;
 };
 
 ChannelOrder identity_order(int64_t channels);
