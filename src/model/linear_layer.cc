@@ -29,6 +29,21 @@ bool any_non_finite(DType dtype, const std::byte* data, int64_t count) {
   return any_non_finite<uint16_t>(data, count, dtype == DType::bf16 ? uint16_t{0x7f80} : uint16_t{0x7c00});
 }
 
+// In slabs whose pages are given back: a table larger than memory is checked without being resident as a whole.
+Status check_finite(const TensorStore& store, const TensorInfo& tensor) {
+  constexpr int64_t kSlabElements = 8 << 20;
+  const int64_t width = dtype_bytes(tensor.dtype), count = tensor.element_count(), columns = tensor.shape.back();
+  for (int64_t first = 0; first < count; first += kSlabElements) {
+    const int64_t elements = std::min(kSlabElements, count - first);
+    const auto slab = tensor.data.subspan(static_cast<size_t>(first * width), static_cast<size_t>(elements * width));
+    if (const int64_t bad = find_non_finite(tensor.dtype, slab.data(), elements); bad >= 0)
+      return numeric_error("tensor {}: row {}, column {} is NaN or infinite", tensor.name, (first + bad) / columns,
+                           (first + bad) % columns);
+    store.release_pages(slab);
+  }
+  return {};
+}
+
 }  // namespace
 
 int64_t find_non_finite(DType dtype, const std::byte* data, int64_t count) {
@@ -65,16 +80,17 @@ Result<LinearLayer> LinearLayer::load(const TensorStore& store, const std::strin
   layer.name_ = name;
   if (has_nm(store, name)) {
     ESPARSE_ASSIGN_OR_RETURN(layer.weight_, load_nm(store, name, out_features, in_features));
+    store.release_pages(name + ".weight.");  // load_nm() has looked at all of them
   } else {
     ESPARSE_ASSIGN_OR_RETURN(const TensorInfo tensor, store.get(name + ".weight", {out_features, in_features}));
     if (!is_weight_dtype(tensor.dtype))
       return unsupported("tensor {}: expected F32, F16 or BF16, got {}", tensor.name, dtype_name(tensor.dtype));
+    ESPARSE_RETURN_IF_ERROR(check_finite(store, tensor));
     layer.weight_ = DenseView{tensor.dtype, out_features, in_features, tensor.data.data()};
   }
   if (has_bias) {
     ESPARSE_ASSIGN_OR_RETURN(layer.bias_, load_f32(store, name + ".bias", {out_features}));
   }
-  ESPARSE_RETURN_IF_ERROR(layer.check_finite());
   return layer;
 }
 
@@ -133,15 +149,6 @@ void LinearLayer::permute(std::span<const int32_t> rows, std::span<const int32_t
   std::vector<float> bias(bias_.size());
   for (size_t i = 0; i < bias.size(); ++i) bias[i] = bias_[rows[i]];
   bias_ = std::move(bias);
-}
-
-Status LinearLayer::check_finite() const {
-  if (is_packed()) return {};
-  const DenseView& dense = std::get<DenseView>(weight_);
-  const int64_t bad = find_non_finite(dense.dtype, dense.data, out_features() * in_features());
-  if (bad < 0) return {};
-  return numeric_error("tensor {}.weight: row {}, column {} is NaN or infinite", name_, bad / in_features(),
-                       bad % in_features());
 }
 
 }  // namespace esparse

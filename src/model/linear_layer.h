@@ -20,7 +20,8 @@ class LinearLayer {
   LinearLayer() = default;
 
   // Reads `<name>.weight` (dense) or `<name>.weight.nm_*` (packed), and `<name>.bias` when `has_bias`.
-  // Errors name the tensor; a weight that is not f32, f16 or bf16 is refused.
+  // Errors name the tensor; a weight that is not f32, f16 or bf16, or has a NaN or infinity, is refused. All of the
+  // weight is read once for that, and its pages are released (TensorStore::release_pages).
   static Result<LinearLayer> load(const TensorStore& store, const std::string& name, int64_t out_features,
                                   int64_t in_features, bool has_bias);
 
@@ -43,10 +44,6 @@ class LinearLayer {
   // Of a dense weight: new row i is old row rows[i], new column k is old column columns[k], and the bias follows the
   // rows; empty = identity.
   void permute(std::span<const int32_t> rows, std::span<const int32_t> columns);
-
-  // The first NaN or infinity of weight or bias as a Status that names tensor and place. Packed weights were checked on
-  // loading.
-  Status check_finite() const;
 
  private:
   std::string name_;

@@ -18,7 +18,8 @@ namespace esparse {
 // The forward pass reads the model only, so several caches may be driven at once; changing blocks() meanwhile may not.
 class Model {
  public:
-  // Every tensor's presence, shape and finiteness is checked; weights stay mapped. Errors name file, key or tensor.
+  // Every tensor's presence, shape and finiteness is checked; weights stay mapped, but are read from the file again at
+  // first use (LinearLayer::load). Errors name file, key or tensor.
   static Result<std::unique_ptr<Model>> load(Checkpoint checkpoint);
   virtual ~Model() = default;
 
@@ -26,6 +27,9 @@ class Model {
   const Checkpoint& checkpoint() const { return checkpoint_; }
   std::vector<DecoderBlock>& blocks() { return blocks_; }
   const std::vector<DecoderBlock>& blocks() const { return blocks_; }
+  // Takes what the checkpoint has of block `layer` out of memory, when work is done with it. Weights that are views
+  // into the checkpoint stay usable: touching them reads the file again.
+  void release_block_pages(int64_t layer) const { checkpoint_.tensors.release_pages(blocks_[layer].name + "."); }
   KvCache make_cache(int64_t capacity_tokens) const {
     return {config_.num_layers, capacity_tokens, config_.kv_features()};
   }
