@@ -18,7 +18,8 @@ namespace esparse {
 // The forward pass reads the model only, so several caches may be driven at once; changing blocks() meanwhile may not.
 class Model {
  public:
-  // Every tensor's presence, shape and finiteness is checked; weights stay mapped. Errors name file, key or tensor.
+  // Every tensor's presence, shape and finiteness is checked; weights stay mapped, but are read from the file again at
+  // first use (LinearLayer::load). Errors name file, key or tensor.
   static Result<std::unique_ptr<Model>> load(Checkpoint checkpoint);
   virtual ~Model() = default;
 

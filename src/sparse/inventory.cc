@@ -36,6 +36,19 @@ int64_t count_nonzero(DType dtype, std::span<const std::byte> bytes) {
   }
 }
 
+// In slabs whose pages are given back, so that memory need not hold a large tensor.
+int64_t count_nonzero(const TensorStore& store, const TensorInfo& tensor) {
+  constexpr size_t kSlabBytes = size_t{16} << 20;
+  int64_t count = 0;
+  for (auto rest = tensor.data; !rest.empty();) {
+    const auto slab = rest.first(std::min(kSlabBytes, rest.size()));
+    count += count_nonzero(tensor.dtype, slab);
+    store.release_pages(slab);
+    rest = rest.subspan(slab.size());
+  }
+  return count;
+}
+
 void add_entry(Inventory& inventory, InventoryEntry entry, int64_t elements, int64_t nonzero) {
   entry.density = elements == 0 ? 1.0 : static_cast<double>(nonzero) / static_cast<double>(elements);
   inventory.bytes_dense += entry.bytes_dense;
@@ -73,6 +86,7 @@ Result<Inventory> take_inventory(const TensorStore& store) {
                  .bytes_now = packed.values_bytes() + packed.bitmask_bytes(),
                  .packed = true},
                 elements, count_nonzero(packed.dtype, tensor.data));
+      store.release_pages(prefix + ".weight.");
       continue;
     }
     const auto bytes = static_cast<int64_t>(tensor.data.size());
@@ -82,7 +96,7 @@ Result<Inventory> take_inventory(const TensorStore& store) {
                .format = std::string(dtype_name(tensor.dtype)),
                .bytes_dense = bytes,
                .bytes_now = bytes},
-              tensor.element_count(), count_nonzero(tensor.dtype, tensor.data));
+              tensor.element_count(), count_nonzero(store, tensor));
   }
   return inventory;
 }

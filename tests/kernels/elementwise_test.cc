@@ -81,6 +81,25 @@ TEST(Activations, FollowTheirFormulas) {
   }
 }
 
+// Rows of every length around the tile, values beyond the range of the exponential, rows that are not adjacent.
+TEST(Silu, TailsAndLargeValues) {
+  for (const int64_t cols : {1, 3, 255, 256, 257, 511, 512, 515}) {
+    auto gate = random_matrix(3, cols + 5, 1), up = random_matrix(3, cols, 2);
+    for (float& value : gate.values()) value *= 8;
+    gate(1, 0) = -1000;
+    gate(2, cols - 1) = 1000;
+    gate(0, cols / 2) = -90;
+    const auto before = gate;
+    silu_multiply(gate.view().cols_from(0, cols), up.view());
+    for (int64_t row = 0; row < 3; ++row)
+      for (int64_t k = 0; k < cols + 5; ++k) {
+        const double value = before(row, k);
+        const double expected = k < cols ? value / (1 + std::exp(-value)) * up(row, k) : value;
+        ASSERT_NEAR(gate(row, k), expected, 2e-6 + 1e-6 * std::fabs(expected)) << cols << ": " << row << "," << k;
+      }
+  }
+}
+
 // A rotation keeps the length of every pair, and rotating by position p then by -p gives back the input.
 TEST(Rotary, RotatesPairsByPosition) {
   const std::vector<float> frequencies = {1.0f, 0.1f, 0.01f};
