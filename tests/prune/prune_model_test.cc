@@ -15,7 +15,8 @@
 #include "io/safetensors_writer.h"
 #include "prune/channel_orders.h"
 #include "prune/layer_problem.h"
-#include "prune/save_model.h"
+#include "prune/model_writer.h"
+#include "support/status_testing.h"
 #include "support/temp_dir.h"
 
 namespace esparse {
@@ -69,9 +70,8 @@ bool same_bits(const Matrix<float>& a, const Matrix<float>& b) {
 
 Recipe make_recipe(std::string_view saliency, std::string_view pattern, std::string_view shuffle) {
   Recipe recipe;
-  recipe.saliency = *find_saliency(saliency);
-  recipe.pattern = *NmPattern::parse(pattern);
-  recipe.shuffle = *ShuffleOptions::parse(shuffle);
+  for (const auto& [name, value] : {std::pair{"saliency", saliency}, {"pattern", pattern}, {"shuffle", shuffle}})
+    EXPECT_OK(recipe.set(name, value));
   return recipe;
 }
 
@@ -169,7 +169,7 @@ TEST_P(PruneModel, KeptWeightsAreUnchanged) {
       for (InputSite site : kInputSites)
         for (size_t index = 0; index < dense->blocks()[layer].linears_at(site).size(); ++index)
           expect_pruned_by_magnitude(dense->blocks()[layer].linears_at(site)[index]->weight_as_f32(),
-                                     pruned->blocks()[layer].linears_at(site)[index]->weight_as_f32(), recipe.pattern);
+                                     pruned->blocks()[layer].linears_at(site)[index]->weight_as_f32(), recipe.base.target.pattern);
   }
 }
 
@@ -204,14 +204,18 @@ TEST(PruneModelDriver, BlocksAreFedByPrunedOnes) {
   ASSERT_TRUE(report.ok());
 
   auto retained_of_second_q = [&](const Model& first_block_of) {
-    Calibration calibration(first_block_of, windows);
-    calibration.advance(0);
-    auto statistics = calibration.gather(1, recipe.saliency->needs, recipe.entropy_range, recipe.entropy_bins);
-    EXPECT_TRUE(statistics.ok());
+    auto calibration = Calibration::begin(first_block_of, windows, {});
+    EXPECT_OK(calibration);
+    const auto& blocks = first_block_of.blocks();
+    EXPECT_OK(calibration->advance(blocks[0], blocks[0]));
+    BlockRequest request;
+    for (SiteRequest& site : request) site.needs = recipe.base.needs();
+    auto statistics = calibration->gather(dense->blocks()[1], dense->blocks()[1], kInputSites, request);
+    EXPECT_OK(statistics);
     LayerProblem problem;
-    problem.weights.push_back(dense->blocks()[1].q.weight_as_f32());
-    problem.statistics = (*statistics)[static_cast<size_t>(InputSite::attention)];
-    return solve_layer(problem, recipe).retained[0];
+    problem.linears.push_back({"q", dense->blocks()[1].q.weight_as_f32(), recipe.base});
+    problem.statistics = std::move((*statistics)[static_cast<size_t>(InputSite::attention)]);
+    return solve_layer(std::move(problem))->linears[0].retained;
   };
   EXPECT_EQ(report->linears[7].name, "model.layers.1.self_attn.q_proj");
   EXPECT_DOUBLE_EQ(report->linears[7].retained, retained_of_second_q(*model));

@@ -7,6 +7,7 @@
 #include "prune/layer_problem.h"
 #include "prune/shuffle.h"
 #include "prune/shuffle_support.h"
+#include "support/status_testing.h"
 
 namespace esparse {
 namespace {
@@ -66,18 +67,19 @@ TEST(RaggedShuffle, NoWholeGroupKeepsEveryChannel) {
 // groups, 4:16 leaves a tail of eight with ceil(4 * 8 / 16) = 2 kept.
 TEST(RaggedShuffle, HeadsThatStraddleGroupsKeepTheirChannels) {
   for (const NmPattern pattern : {NmPattern{4, 12}, {4, 16}}) {
-    LayerProblem problem;
-    problem.weights.push_back(correlated_saliency(20, 24, 0.8f, 2));
-    problem.freedom = {4, 2};
-    Recipe recipe;
+    LinearRecipe recipe;
     recipe.saliency = find_saliency("magnitude").value();
-    recipe.pattern = pattern;
+    recipe.target = PruneTarget::nm(pattern);
     recipe.shuffle = *ShuffleOptions::parse("global+local");
-    const LayerSolution solution = solve_layer(problem, recipe);
-    EXPECT_EQ(solution.order, identity_order(24));
+    LayerProblem problem;
+    problem.linears.push_back({"o", correlated_saliency(20, 24, 0.8f, 2), recipe});
+    problem.freedom = {4, 2};
+    const auto solution = solve_layer(std::move(problem));
+    ASSERT_OK(solution);
+    EXPECT_EQ(solution->order, identity_order(24));
     for (int64_t row = 0; row < 20; ++row) {
-      const auto mask = solution.masks[0].row(row);
-      EXPECT_EQ(std::count(mask.begin(), mask.end(), 1), pattern.group == 12 ? 8 : 4 + 2);
+      const auto weights = solution->linears[0].weight.row(row);
+      EXPECT_EQ(std::ranges::count_if(weights, [](float w) { return w != 0; }), pattern.group == 12 ? 8 : 4 + 2);
     }
   }
 }
