@@ -40,8 +40,8 @@ class Calibration {
   // Statistics at `sites` of `block`, the next block as it stands now; sites that ask for nothing stay empty. `dense`
   // is the block before pruning. Sites with cross statistics are gathered alone. One pass over the windows as far as
   // the last of the sites, two if entropy is asked for. Refuses activations that are not finite.
-  Result<BlockStatistics> gather(const DecoderBlock& block, const DecoderBlock& dense,
-                                 std::span<const InputSite> sites, const BlockRequest& request);
+  Result<BlockStatistics> gather(const DecoderBlock& block, const DecoderBlock& dense, std::span<const InputSite> sites,
+                                 const BlockRequest& request);
 
   // Sends the hidden states through the block: it is pruned now. Files of the block before stay until
   // forget_previous().

@@ -26,8 +26,8 @@ class SiteStatistics {
   void add(MatrixView<const float> inputs);
   // The same inputs beside what the dense model has there: dense_inputs [tokens, in_features] and, when residual is
   // asked for, both residual streams [tokens, hidden_size].
-  void add_dense(MatrixView<const float> inputs, MatrixView<const float> dense_inputs,
-                 MatrixView<const float> stream, MatrixView<const float> dense_stream);
+  void add_dense(MatrixView<const float> inputs, MatrixView<const float> dense_inputs, MatrixView<const float> stream,
+                 MatrixView<const float> dense_stream);
 
   // Refuses inputs that were not finite.
   Status begin_counting();

@@ -51,7 +51,8 @@ int run(int argc, char** argv) {
     if (command->parsed())
       if (const esparse::Status status = body(); !status.ok()) return fail(status);
   if (!app.get_subcommands().empty()) return 0;
-  std::fputs("esparse: a sub-command is required: prune, recipes, eval, generate or inspect\nTry 'esparse --help'.\n", stderr);
+  std::fputs("esparse: a sub-command is required: prune, recipes, eval, generate or inspect\nTry 'esparse --help'.\n",
+             stderr);
   return 2;
 }
 

@@ -171,12 +171,13 @@ Status PruneCommand::print(const Recipe& chosen, const PruneReport& report, doub
   Table table({"pruned linears", "pattern", "saliency", "shuffle", "update", "saliency kept", "output error",
                "by magnitude", "bytes dense", "bytes now", "of dense", "time", "peak memory"});
   const auto percent = [](bool known, double share) { return known ? fmt::format("{:.2f} %", 100 * share) : "-"; };
-  table.add_row({format_count(totals.pruned), chosen.base.target.text(), std::string(chosen.base.saliency->name),
-                 std::string(chosen.base.shuffle.text()), chosen.base.update.text(), percent(true, totals.retained),
-                 percent(totals.measured > 0, totals.error), percent(totals.measured > 0, totals.magnitude_error),
-                 format_count(totals.dense), format_count(totals.now),
-                 percent(true, static_cast<double>(totals.now) / static_cast<double>(std::max<int64_t>(totals.dense, 1))),
-                 format_duration(seconds), format_bytes(peak_resident_bytes())});
+  table.add_row(
+      {format_count(totals.pruned), chosen.base.target.text(), std::string(chosen.base.saliency->name),
+       std::string(chosen.base.shuffle.text()), chosen.base.update.text(), percent(true, totals.retained),
+       percent(totals.measured > 0, totals.error), percent(totals.measured > 0, totals.magnitude_error),
+       format_count(totals.dense), format_count(totals.now),
+       percent(true, static_cast<double>(totals.now) / static_cast<double>(std::max<int64_t>(totals.dense, 1))),
+       format_duration(seconds), format_bytes(peak_resident_bytes())});
   return print_out(table.text() + warnings(report, totals));
 }
 

@@ -159,9 +159,8 @@ class Admm {
 
   void remember_mask() {
     for_panels([&](Span1d rows) {
-      for_rows(rows, [&](int64_t row) {
-        std::copy_n(mask_.row(row).data(), mask_.cols, seen_mask_.view().row(row).data());
-      });
+      for_rows(rows,
+               [&](int64_t row) { std::copy_n(mask_.row(row).data(), mask_.cols, seen_mask_.view().row(row).data()); });
     });
   }
 

@@ -14,7 +14,7 @@ struct AlpsOptions {
   double damping = 0.01;  // times the mean of the diagonal, added to the gram
   double rho = 0.1;       // first penalty, for a gram with unit diagonal
   int max_iterations = 300;
-  int final_iterations = 10;   // of the conjugate gradients for the final mask
+  int final_iterations = 10;  // of the conjugate gradients for the final mask
   double final_rtol = 1e-4;
 };
 
@@ -30,7 +30,8 @@ struct AlpsReport {
 // finite or not positive definite; then weight is unchanged.
 //
 // All threads, the same bits for any number of them. Memory beside the arguments: 12 * in^2 + 10 * out * in bytes.
-// Cost: an iteration 2 * out * in^2 operations in f32, a new penalty (every third iteration at most) in^3 / 3 in double.
+// Cost: an iteration 2 * out * in^2 operations in f32, a new penalty (every third iteration at most) in^3 / 3 in
+// double.
 Result<AlpsReport> alps(MatrixView<float> weight, Matrix<float> gram, NmPattern pattern, MatrixView<uint8_t> mask,
                         const AlpsOptions& options = {});
 Result<AlpsReport> alps(MatrixView<float> weight, Matrix<float> gram, double sparsity, MatrixView<uint8_t> mask,

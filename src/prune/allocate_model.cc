@@ -40,8 +40,7 @@ Result<ModelAllocation> allocate_model(const Model& model, const Recipe& recipe,
   Progress progress("allocate", blocks);
   for (int64_t layer = 0; layer < blocks; ++layer) {
     const DecoderBlock& block = model.blocks()[layer];
-    ESPARSE_ASSIGN_OR_RETURN(const BlockStatistics statistics,
-                             calibration.gather(block, block, kInputSites, request));
+    ESPARSE_ASSIGN_OR_RETURN(const BlockStatistics statistics, calibration.gather(block, block, kInputSites, request));
     ESPARSE_ASSIGN_OR_RETURN(const double percent, outlier_percent(block, statistics, recipe));
     allocation.outlier_percent.push_back(percent);
     if (layer + 1 < blocks) ESPARSE_RETURN_IF_ERROR(calibration.advance(block, block));

@@ -9,9 +9,9 @@
 namespace esparse {
 
 struct PruneEstimate {
-  double operations = 0;      // floating-point operations of matrix products
-  int64_t resident_bytes = 0; // peak
-  int64_t disk_bytes = 0;     // hidden states, beside the result
+  double operations = 0;       // floating-point operations of matrix products
+  int64_t resident_bytes = 0;  // peak
+  int64_t disk_bytes = 0;      // hidden states, beside the result
 };
 
 // From shapes alone. one_site_at_a_time as in PruneJob.

@@ -8,7 +8,8 @@
 
 namespace esparse {
 
-// saliency: per pruned linear, [out_features, in_features]. Each is divided by its mean, so that none drowns the others.
+// saliency: per pruned linear, [out_features, in_features]. Each is divided by its mean, so that none drowns the
+// others.
 ChannelOrder find_layer_order(const std::vector<Matrix<float>>& saliency, const OrderFreedom& freedom,
                               NmPattern pattern, const ShuffleOptions& options);
 

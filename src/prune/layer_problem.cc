@@ -96,8 +96,7 @@ class LayerSolver {
     for (const LinearProblem* linear : pruned_) {
       if (linear->recipe.update.refit) {
         const bool residual = linear->recipe.residual && statistics_.residual.rows() == linear->weight.rows();
-        auto fitted =
-            refit_weight(linear->weight.view(), statistics_, linear->recipe.refit_damping, residual);
+        auto fitted = refit_weight(linear->weight.view(), statistics_, linear->recipe.refit_damping, residual);
         if (!fitted.ok()) return fitted.status().with_context(linear->name);
         targets_.push_back(std::move(fitted).value());
       } else {
@@ -113,8 +112,7 @@ class LayerSolver {
   Status make_scores() {
     const bool obs = std::ranges::any_of(pruned_, [](auto* linear) { return linear->recipe.saliency->needs.gram; });
     if (obs) {
-      ESPARSE_ASSIGN_OR_RETURN(InverseFactor factor,
-                               inverse_cholesky_upper_ladder(statistics_.gram, recipe().damping));
+      ESPARSE_ASSIGN_OR_RETURN(InverseFactor factor, inverse_cholesky_upper_ladder(statistics_.gram, recipe().damping));
       statistics_.inverse_diagonal = inverse_diagonal(factor.u);
       context_.damping = factor.damping;
       if (!recipe().shuffles()) context_.upper = std::move(factor.u);
@@ -139,7 +137,9 @@ class LayerSolver {
     context_.channels.tokens = statistics_.tokens;
     context_.channels.sum = permute(statistics_.sum, order_);
     context_.channels.sum_squares = permute(statistics_.sum_squares, order_);
-    const auto some = [&](auto&& reads) { return std::ranges::any_of(pruned_, [&](auto* l) { return reads(l->recipe.update); }); };
+    const auto some = [&](auto&& reads) {
+      return std::ranges::any_of(pruned_, [&](auto* l) { return reads(l->recipe.update); });
+    };
     if (!some([](const UpdateSteps& update) { return update.needs_ordered_gram(); })) return {};
     context_.gram = permute_both(statistics_.gram, order_);
     statistics_.gram = {};
@@ -161,9 +161,8 @@ class LayerSolver {
     if (own.needs().gram) solution.damping = context_.damping;
     const Matrix<float> target = permute_columns<float>(targets_[index].view(), order_);
     Matrix<float> weight = target;
-    ESPARSE_ASSIGN_OR_RETURN(
-        solution.exchanges,
-        update_linear(own, context_, scores_[index].view(), target.view(), weight.view()));
+    ESPARSE_ASSIGN_OR_RETURN(solution.exchanges,
+                             update_linear(own, context_, scores_[index].view(), target.view(), weight.view()));
     if (!all_finite(weight)) return numeric_error("the {} update gave values that are not finite", own.update.text());
     solution.weight = restore_columns<float>(weight.view(), order_);
     const auto sample = problem_.statistics.sample.view();
@@ -193,9 +192,10 @@ Status check_site_agrees(const std::vector<LinearRecipe>& recipes) {
     if (!recipe.prunes()) continue;
     if (first == nullptr) first = &recipe;
     const auto differ = [](std::string_view what) {
-      return invalid_argument("linears that read one input share one channel order and its statistics, so their "
-                              "settings must agree: '{}' differs",
-                              what);
+      return invalid_argument(
+          "linears that read one input share one channel order and its statistics, so their "
+          "settings must agree: '{}' differs",
+          what);
     };
     if (!(recipe.shuffle == first->shuffle)) return differ("shuffle");
     if (recipe.shuffles() && !(recipe.target == first->target)) return differ("pattern");

@@ -34,13 +34,13 @@ struct LayerProblem {
 };
 
 struct LinearSolution {
-  Matrix<float> weight;        // [out_features, in_features] in the OLD order of channels, zero where pruned
-  double retained = 1;         // share of its saliency that the saliency's own mask keeps under the order
-  double output_error = -1;    // |x W'^T - x T^T|^2 / |x T^T|^2 over the sample, T the dense (with refit: refitted)
-                               // weight; -1 without calibration
-  double magnitude_error = -1; // the same for a magnitude mask of the same pattern without any update
-  double damping = 0;          // that the factorisation needed; 0 when there was none
-  int64_t exchanges = 0;       // made by dsnot
+  Matrix<float> weight;         // [out_features, in_features] in the OLD order of channels, zero where pruned
+  double retained = 1;          // share of its saliency that the saliency's own mask keeps under the order
+  double output_error = -1;     // |x W'^T - x T^T|^2 / |x T^T|^2 over the sample, T the dense (with refit: refitted)
+                                // weight; -1 without calibration
+  double magnitude_error = -1;  // the same for a magnitude mask of the same pattern without any update
+  double damping = 0;           // that the factorisation needed; 0 when there was none
+  int64_t exchanges = 0;        // made by dsnot
 };
 
 struct LayerSolution {

@@ -10,10 +10,10 @@ namespace esparse {
 
 // What the linears of one site share, in the new order.
 struct UpdateContext {
-  Matrix<float> gram;          // [in, in] without damping; empty when no update needs it
-  Matrix<float> upper;         // [in, in] upper factor of its damped inverse; empty when nothing needs it
-  double damping = 0;          // that the factor needed, relative
-  InputStatistics channels;    // sums and squares only
+  Matrix<float> gram;        // [in, in] without damping; empty when no update needs it
+  Matrix<float> upper;       // [in, in] upper factor of its damped inverse; empty when nothing needs it
+  double damping = 0;        // that the factor needed, relative
+  InputStatistics channels;  // sums and squares only
 };
 
 // Prunes `weight` [out, in] in place to the recipe's target; scores [out, in] are its saliency. Returns the exchanges

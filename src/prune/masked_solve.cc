@@ -82,7 +82,8 @@ class Panel {
     times_gram(d);
     double decrease = 0;
     for (int64_t row = 0; row < weight_.rows; ++row) {
-      const double gain = 2 * dot(d.row(row), start_residual_.view().row(row)) - dot(d.row(row), product_.view().row(row));
+      const double gain =
+          2 * dot(d.row(row), start_residual_.view().row(row)) - dot(d.row(row), product_.view().row(row));
       if (gain > 0) {
         decrease += gain;
       } else {

@@ -23,9 +23,9 @@ struct MaskedSolveResult {
 // are the optimum without a mask.
 //
 // H = gram + ridge I, gram [in, in] f32 symmetric with both halves filled, positive semidefinite. target, weight and
-// mask (1 = kept) [out, in]. Preconditioned with the diagonal of H; products in f32, dot products in double. A row whose
-// objective did not fall keeps its start. Rows are independent: all threads take panels of them, the bits do not depend
-// on their number. Scratch of a thread: 640 * in * 4 bytes.
+// mask (1 = kept) [out, in]. Preconditioned with the diagonal of H; products in f32, dot products in double. A row
+// whose objective did not fall keeps its start. Rows are independent: all threads take panels of them, the bits do not
+// depend on their number. Scratch of a thread: 640 * in * 4 bytes.
 MaskedSolveResult masked_solve(MatrixView<const float> gram, MatrixView<const float> target,
                                MatrixView<const uint8_t> mask, MatrixView<float> weight,
                                const MaskedSolveOptions& options = {});

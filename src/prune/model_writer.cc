@@ -100,8 +100,8 @@ Status add_tokenizer(const std::filesystem::path& file, const std::filesystem::p
 ModelWriter::ModelWriter(const Model& model, std::filesystem::path directory)
     : model_(model),
       directory_(std::move(directory)),
-      shards_(directory_, static_cast<int64_t>(model.blocks().size()) + 1,
-              shard_metadata(model.checkpoint().tensors)) {}
+      shards_(directory_, static_cast<int64_t>(model.blocks().size()) + 1, shard_metadata(model.checkpoint().tensors)) {
+}
 
 Status ModelWriter::write_block(int64_t layer) {
   const TensorStore& source = model_.checkpoint().tensors;
@@ -116,11 +116,10 @@ Status ModelWriter::finish(const std::filesystem::path& tokenizer_file, const Js
   }
   ESPARSE_RETURN_IF_ERROR(add_tokenizer(tokenizer_file, directory_));
   ESPARSE_RETURN_IF_ERROR(write_file_atomically(directory_ / "config.json", source.config.dump(2) + "\n"));
-  ESPARSE_RETURN_IF_ERROR(write_file_atomically(
-      directory_ / "esparse.json", report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"));
+  ESPARSE_RETURN_IF_ERROR(write_file_atomically(directory_ / "esparse.json",
+                                                report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"));
   const TensorList rest = collect_rest(model_);
-  ESPARSE_RETURN_IF_ERROR(
-      shards_.write(static_cast<int64_t>(model_.blocks().size()), rest.tensors(), &source.tensors));
+  ESPARSE_RETURN_IF_ERROR(shards_.write(static_cast<int64_t>(model_.blocks().size()), rest.tensors(), &source.tensors));
   return shards_.finish();
 }
 

@@ -141,7 +141,7 @@ class Sweep {
   double sparsity_ = 0;
   int64_t block_ = 0;  // 0: no mask is chosen per block
   MatrixView<float> errors_;
-  int64_t errors_begin_ = 0;  // the column of weight_ that the first column of errors_ belongs to
+  int64_t errors_begin_ = 0;    // the column of weight_ that the first column of errors_ belongs to
   std::vector<double> losses_;  // per panel
 };
 

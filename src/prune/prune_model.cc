@@ -210,8 +210,7 @@ Result<PruneReport> prune_model(Model& model, const Recipe& recipe, const std::v
     BlockPruner pruner(model, layer, recipe, targets[layer], job.one_site_at_a_time);
     ESPARSE_RETURN_IF_ERROR(pruner.solve(calibration, progress));
     ESPARSE_RETURN_IF_ERROR(pruner.finish(report));
-    if (layer + 1 < layers)
-      ESPARSE_RETURN_IF_ERROR(calibration.advance(model.blocks()[layer], pruner.dense()));
+    if (layer + 1 < layers) ESPARSE_RETURN_IF_ERROR(calibration.advance(model.blocks()[layer], pruner.dense()));
     if (job.block_done) ESPARSE_RETURN_IF_ERROR(job.block_done(layer, report));
     calibration.forget_previous();
     model.release_block_pages(layer);

@@ -17,7 +17,7 @@ struct PrunedLinear {
   std::string name;
   std::string pattern;  // "2:4", "50%"; "dense" when a rule spared it
   int64_t out_features = 0, in_features = 0;
-  double retained = 1;          // share of its saliency that survived, see LinearSolution for these
+  double retained = 1;  // share of its saliency that survived, see LinearSolution for these
   double output_error = -1;
   double magnitude_error = -1;
   double damping_asked = 0, damping = 0;
@@ -29,9 +29,9 @@ struct PrunedLinear {
 };
 
 struct PruneReport {
-  std::vector<PrunedLinear> linears;  // in model order
-  std::vector<double> outlier_percent;       // allocation owl: per block
-  std::vector<std::string> block_patterns;   // allocation owl: per block
+  std::vector<PrunedLinear> linears;        // in model order
+  std::vector<double> outlier_percent;      // allocation owl: per block
+  std::vector<std::string> block_patterns;  // allocation owl: per block
 };
 
 struct PruneJob {

@@ -93,9 +93,10 @@ Result<RunState> read_state(const fs::path& directory, uint64_t fingerprint, int
   ESPARSE_ASSIGN_OR_RETURN(const Json json, read_json(path));
   const JsonFields fields(json, path.string());
   if (fields.raw("fingerprint") != Json(fingerprint))
-    return invalid_argument("{}: the interrupted run had another model, recipe or calibration text; repeat its command "
-                            "line, or start over with --force",
-                            path.string());
+    return invalid_argument(
+        "{}: the interrupted run had another model, recipe or calibration text; repeat its command "
+        "line, or start over with --force",
+        path.string());
   RunState state;
   ESPARSE_ASSIGN_OR_RETURN(state.finished_blocks, fields.integer("finished_blocks"));
   if (state.finished_blocks < 0 || state.finished_blocks > blocks)
@@ -127,8 +128,8 @@ class PruneRun {
         writer_(model, directory) {}
 
   Status take_over() {
-    ESPARSE_ASSIGN_OR_RETURN(
-        state_, read_state(directory_, fingerprint_, static_cast<int64_t>(model_.blocks().size())));
+    ESPARSE_ASSIGN_OR_RETURN(state_,
+                             read_state(directory_, fingerprint_, static_cast<int64_t>(model_.blocks().size())));
     for (int64_t layer = 0; layer < state_.finished_blocks; ++layer)
       ESPARSE_RETURN_IF_ERROR(writer_.adopt_block(layer));
     return {};

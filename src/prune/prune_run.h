@@ -1,5 +1,5 @@
-// A pruning run from a loaded model to a finished directory: blocks are written as they are done, and an interrupted run
-// goes on after the last finished block.
+// A pruning run from a loaded model to a finished directory: blocks are written as they are done, and an interrupted
+// run goes on after the last finished block.
 #pragma once
 
 #include <cstdint>

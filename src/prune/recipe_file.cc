@@ -11,8 +11,7 @@ namespace {
 constexpr int64_t kMaxRecipeBytes = 1 << 20;
 
 Result<std::string> scalar(const YAML::Node& node, std::string_view key) {
-  if (!node.IsScalar())
-    return invalid_argument("{}: line {}: expected one value", key, node.Mark().line + 1);
+  if (!node.IsScalar()) return invalid_argument("{}: line {}: expected one value", key, node.Mark().line + 1);
   return node.Scalar();
 }
 

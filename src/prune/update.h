@@ -12,7 +12,7 @@ namespace esparse {
 enum class MaskUpdate { none, obs, admm, dsnot };
 
 struct UpdateSteps {
-  bool refit = false;    // dense weights first fitted so that pruned inputs give the dense model's outputs
+  bool refit = false;  // dense weights first fitted so that pruned inputs give the dense model's outputs
   MaskUpdate mask_update = MaskUpdate::none;
   bool descent = false;  // mask and values improved together, group by group
 
@@ -20,7 +20,9 @@ struct UpdateSteps {
   std::string text() const;
   // Those that move weights read the second moments of the inputs; refit in the old order of channels, the others in
   // the new one.
-  bool needs_ordered_gram() const { return descent || mask_update == MaskUpdate::obs || mask_update == MaskUpdate::admm; }
+  bool needs_ordered_gram() const {
+    return descent || mask_update == MaskUpdate::obs || mask_update == MaskUpdate::admm;
+  }
   bool needs_gram() const { return refit || needs_ordered_gram(); }
   bool operator==(const UpdateSteps&) const = default;
 };

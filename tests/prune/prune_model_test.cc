@@ -169,7 +169,8 @@ TEST_P(PruneModel, KeptWeightsAreUnchanged) {
       for (InputSite site : kInputSites)
         for (size_t index = 0; index < dense->blocks()[layer].linears_at(site).size(); ++index)
           expect_pruned_by_magnitude(dense->blocks()[layer].linears_at(site)[index]->weight_as_f32(),
-                                     pruned->blocks()[layer].linears_at(site)[index]->weight_as_f32(), recipe.base.target.pattern);
+                                     pruned->blocks()[layer].linears_at(site)[index]->weight_as_f32(),
+                                     recipe.base.target.pattern);
   }
 }
 

@@ -8,7 +8,6 @@
 
 #include "base/parallel.h"
 #include "prune/golden_cases.h"
-#include "prune/recipe.h"
 #include "support/status_testing.h"
 
 namespace esparse {
@@ -96,22 +95,6 @@ TEST(Saliency, SameForAnyThreadCount) {
     EXPECT_EQ(results[0], results[2]) << method.name;
   }
   set_thread_count(0);
-}
-
-TEST(Saliency, RecipeTellsAndRefusesTheRiaPower) {
-  Recipe recipe;
-  recipe.saliency = *find_saliency("ria");
-  EXPECT_OK(recipe.validate());
-  EXPECT_EQ(recipe.to_json().at("ria_power"), 0.5);
-  EXPECT_FALSE(recipe.to_json().contains("alpha"));
-  for (double power : {-0.5, std::nan(""), HUGE_VAL}) {
-    recipe.saliency_options.ria_power = power;
-    EXPECT_FAILURE(recipe.validate(), StatusKind::invalid_argument, "--ria-power: expected a number of at least 0");
-  }
-  recipe.saliency = *find_saliency("esparse-product");
-  EXPECT_FALSE(recipe.to_json().contains("alpha"));
-  EXPECT_FALSE(recipe.to_json().contains("ria_power"));
-  EXPECT_EQ(recipe.to_json().at("bins"), 100);
 }
 
 TEST(Saliency, RegistryNamesWhatThereIs) {
