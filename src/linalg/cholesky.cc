@@ -87,9 +87,8 @@ void invert_lower(MatrixView<double> l) {
   for (Range step = step_range(0, size); step.begin < size; step = step_range(step.end(), size)) {
     const auto block = part(l, step, step);
     const Pieces below{step.end(), size, 128};
-    parallel_for(below.count(), [&](int64_t index, int) {
-      blas_solve_right(Op::none, -1.0, block, part(l, below[index], step));
-    });
+    parallel_for(below.count(),
+                 [&](int64_t index, int) { blas_solve_right(Op::none, -1.0, block, part(l, below[index], step)); });
     const Pieces rows{step.end(), size, rest_side(size)}, cols{0, step.begin, rest_side(size)};
     parallel_for(rows.count() * cols.count(), [&](int64_t tile, int) {
       const Range r = rows[tile / cols.count()], c = cols[tile % cols.count()];

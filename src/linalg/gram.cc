@@ -19,8 +19,8 @@ void add_gram(MatrixView<const float> x, MatrixView<float> gram) {
     if (tile_row == tile_col) {
       blas_add_gram_upper(x.cols_from(rows.begin, rows.count), target);
     } else {
-      blas_gemm(Op::transpose, Op::none, 1.0f, x.cols_from(rows.begin, rows.count),
-                x.cols_from(cols.begin, cols.count), 1.0f, target);
+      blas_gemm(Op::transpose, Op::none, 1.0f, x.cols_from(rows.begin, rows.count), x.cols_from(cols.begin, cols.count),
+                1.0f, target);
     }
   });
 }

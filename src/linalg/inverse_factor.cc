@@ -140,8 +140,7 @@ Status solve_gram_right(MatrixView<const float> gram, double damping, MatrixView
     blas_solve_right(Op::transpose, 1.0, work.view(), x);
     blas_solve_right(Op::none, 1.0, work.view(), x);
     for (int64_t row = 0; row < rows.count; ++row)
-      for (int64_t col = 0; col < size; ++col)
-        b(rows.begin + row, size - 1 - col) = static_cast<float>(x(row, col));
+      for (int64_t col = 0; col < size; ++col) b(rows.begin + row, size - 1 - col) = static_cast<float>(x(row, col));
   });
   return {};
 }
