@@ -242,9 +242,7 @@ Result<AlpsReport> alps_for(MatrixView<float> weight, Matrix<float> gram, std::o
 Result<AlpsReport> alps(MatrixView<float> weight, Matrix<float> gram, NmPattern pattern, MatrixView<uint8_t> mask,
                         const AlpsOptions& options) {
   ESPARSE_CHECK(pattern.valid());
-  const int64_t tail = weight.cols % pattern.group;
-  const int64_t kept_of_row = weight.cols / pattern.group * pattern.kept + kept_of_tail(pattern, tail);
-  return alps_for(weight, std::move(gram), pattern, weight.rows * kept_of_row, mask, options);
+  return alps_for(weight, std::move(gram), pattern, weight.rows * pattern.kept_in(weight.cols), mask, options);
 }
 
 Result<AlpsReport> alps(MatrixView<float> weight, Matrix<float> gram, double sparsity, MatrixView<uint8_t> mask,

@@ -6,8 +6,6 @@
 #include "prune/admm.h"
 #include "prune/descent.h"
 #include "prune/obs.h"
-#include "prune/masked_solve.h"
-#include "linalg/gemm.h"
 
 namespace esparse {
 namespace {
@@ -54,14 +52,7 @@ void descend(const LinearRecipe& recipe, const UpdateContext& context, MatrixVie
   for (int64_t j = 0; j < hessian.rows(); ++j)
     hessian(j, j) = hessian(j, j) > 0 ? static_cast<float>(hessian(j, j) + damp) : 1.0f;
   const int group = recipe.target.kind == TargetKind::nm ? recipe.target.pattern.group : kUnstructuredGroup;
-  const char* e = getenv("RND"); int rounds = e ? atoi(e) : 1;
-  for (int r = 0; r < rounds; ++r) {
-  group_descent(target, hessian.view(), group, {.max_sweeps = recipe.sweeps / rounds}, weight, mask);
-  if (rounds > 1) {
-    Matrix<float> t2(target.rows, target.cols);
-    gemm(Op::none, Op::none, 1.0f, target, hessian.view(), 0.0f, t2.view());
-    masked_solve(hessian.view(), t2.view(), mask, weight, {.max_iterations = 30});
-  }}
+  group_descent(target, hessian.view(), group, {.max_sweeps = recipe.sweeps}, weight, mask);
 }
 
 }  // namespace

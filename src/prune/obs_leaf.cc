@@ -101,7 +101,7 @@ double sweep_leaf(MatrixView<float> weight, MatrixView<const float> u, std::opti
     for (int64_t col = 0; col < weight.cols; ++col) {
       if (pattern && col % pattern->group == 0) {
         const int64_t count = std::min<int64_t>(pattern->group, weight.cols - col);
-        choose_group(u, col, count, count == pattern->group ? pattern->kept : kept_of_tail(*pattern, count), tile);
+        choose_group(u, col, count, static_cast<int>(pattern->kept_in(count)), tile);
         store_mask(tile, col, count, tile_mask);
       }
       sweep_column(u, col, tile);

@@ -114,7 +114,7 @@ void keep_largest_of_groups(std::span<const float> scores, NmPattern pattern, st
   const auto columns = static_cast<int64_t>(scores.size());
   for (int64_t first = 0; first < columns; first += pattern.group) {
     const int count = static_cast<int>(std::min<int64_t>(pattern.group, columns - first));
-    const int kept = count == pattern.group ? pattern.kept : kept_of_tail(pattern, count);
+    const int kept = static_cast<int>(pattern.kept_in(count));
     const float* group = &scores[first];
     for (int column = 0; column < count; ++column) {
       const float own = std::abs(group[column]);

@@ -13,13 +13,8 @@ namespace esparse {
 // kept. 0 <= kept <= rows * cols; NaN must not occur. Reads the scores four times, on all threads.
 void keep_largest(MatrixView<const float> scores, int64_t kept, MatrixView<uint8_t> mask);
 
-// How many of the last `columns` < M of a row an N:M pattern keeps: N * columns / M, rounded up.
-inline int kept_of_tail(NmPattern pattern, int64_t columns) {
-  return static_cast<int>((pattern.kept * columns + pattern.group - 1) / pattern.group);
-}
-
 // mask[j] = 1 for the N of every M consecutive scores with the largest magnitude, of equal ones the lower column; a
-// shorter last group keeps kept_of_tail.
+// shorter last group keeps N * columns / M of them, rounded up.
 void keep_largest_of_groups(std::span<const float> scores, NmPattern pattern, std::span<uint8_t> mask);
 
 }  // namespace esparse

@@ -139,7 +139,7 @@ TEST(Alps, PatternsBeatMagnitudeAndWandaWithTheirBestWeights) {
     for (int64_t i = 0; i < 33; ++i) {
       for (int64_t first = 0; first < 70; first += pattern.group) {
         const int64_t count = std::min<int64_t>(pattern.group, 70 - first);
-        EXPECT_EQ(std::accumulate(&mask(i, first), &mask(i, first) + count, 0), kept_of_tail(pattern, count));
+        EXPECT_EQ(std::accumulate(&mask(i, first), &mask(i, first) + count, 0), pattern.kept_in(count));
       }
     }
     Matrix<double> magnitude = widened(layer.weight), wanda = magnitude;

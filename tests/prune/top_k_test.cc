@@ -73,15 +73,6 @@ TEST(KeepLargest, SameBytesForAllThreadCounts) {
   expect_same_for_all_thread_counts([&] { return mask_of(scores, 100000); });
 }
 
-TEST(KeepLargestOfGroups, TailKeepsItsShareRoundedUp) {
-  EXPECT_EQ(kept_of_tail({2, 4}, 0), 0);
-  EXPECT_EQ(kept_of_tail({2, 4}, 1), 1);
-  EXPECT_EQ(kept_of_tail({2, 4}, 2), 1);
-  EXPECT_EQ(kept_of_tail({2, 4}, 3), 2);
-  EXPECT_EQ(kept_of_tail({1, 8}, 7), 1);
-  EXPECT_EQ(kept_of_tail({7, 8}, 3), 3);
-}
-
 TEST(KeepLargestOfGroups, WorkedExample) {
   // Groups of 4 at 2:4: |1 3 3 2| keeps the two 3s; |2 2 2 2| the first two; the tail |5 -6| one.
   const std::vector<float> scores = {1, -3, 3, 2, 2, -2, 2, 2, 5, -6};
@@ -100,7 +91,7 @@ TEST(KeepLargestOfGroups, EveryGroupMatchesSorting) {
         const int64_t count = std::min<int64_t>(pattern.group, columns - first);
         Matrix<float> group(1, count);
         std::copy_n(&scores(0, first), count, group.data());
-        const auto expected = sorted_mask(group, kept_of_tail(pattern, count));
+        const auto expected = sorted_mask(group, pattern.kept_in(count));
         EXPECT_TRUE(std::equal(expected.values().begin(), expected.values().end(), mask.begin() + first));
       }
     }
