@@ -79,6 +79,7 @@ Result<Calibration> Calibration::begin(const Model& model, const std::vector<std
     if (calibration.dense_states_)
       ESPARSE_RETURN_IF_ERROR(calibration.dense_states_->write(static_cast<int64_t>(w), hidden.view()));
   }
+  model.checkpoint().tensors.release_pages(std::string_view());  // the embedding may be larger than a block
   ESPARSE_RETURN_IF_ERROR(calibration.states_->finish());
   if (calibration.dense_states_) ESPARSE_RETURN_IF_ERROR(calibration.dense_states_->finish());
   return calibration;
