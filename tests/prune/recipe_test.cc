@@ -218,7 +218,7 @@ TEST(ShippedRecipes, AreAllThereAndValid) {
     EXPECT_FALSE(recipe->summary.empty());
   }
   EXPECT_EQ(names, (std::vector<std::string>{"alps", "best", "esparse", "magnitude", "owl-wanda", "ria", "sparsegpt",
-                                             "wanda"}));
+                                             "strong", "wanda"}));
 }
 
 }  // namespace
