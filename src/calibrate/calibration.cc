@@ -90,9 +90,11 @@ Result<Calibration> Calibration::reopen(const Model& model, const std::vector<st
   Calibration calibration(model, std::move(options));
   calibration.set_shape(windows);
   calibration.layer_ = layer;
-  const auto open = [&](std::string_view stream) {
-    return HiddenStates::open_file(calibration.file(stream, layer), calibration.shape_,
-                                   calibration.options_.fingerprint + static_cast<uint64_t>(layer));
+  const auto open = [&](std::string_view stream) -> Result<HiddenStates> {
+    auto states = HiddenStates::open_file(calibration.file(stream, layer), calibration.shape_,
+                                          calibration.options_.fingerprint + static_cast<uint64_t>(layer));
+    if (!states.ok()) return states.status().with_context("cannot resume (--force starts over)");
+    return states;
   };
   ESPARSE_ASSIGN_OR_RETURN(HiddenStates states, open(kStream));
   calibration.states_.emplace(std::move(states));
@@ -100,7 +102,17 @@ Result<Calibration> Calibration::reopen(const Model& model, const std::vector<st
     ESPARSE_ASSIGN_OR_RETURN(HiddenStates dense, open(kDenseStream));
     calibration.dense_states_.emplace(std::move(dense));
   }
+  calibration.remove_other_files();
   return calibration;
+}
+
+void Calibration::remove_other_files() const {
+  std::error_code ignored;
+  std::vector<std::filesystem::path> others;
+  for (const auto& entry : std::filesystem::directory_iterator(options_.directory, ignored))
+    if (entry.path() != file(kStream, layer_) && entry.path() != file(kDenseStream, layer_))
+      others.push_back(entry.path());
+  for (const auto& path : others) std::filesystem::remove_all(path, ignored);
 }
 
 Status Calibration::run(const DecoderBlock& block, const HiddenStates& states, int64_t window, Matrix<float>& hidden,

@@ -33,7 +33,8 @@ class Calibration {
   // Embeds the windows (ids must be in the vocabulary); the next block is block 0. The model must outlive this object.
   static Result<Calibration> begin(const Model& model, const std::vector<std::vector<int32_t>>& windows,
                                    CalibrationOptions options);
-  // Goes on in front of block `layer` with the files that advance() has left there.
+  // Goes on in front of block `layer` with the files that advance() has left there, and removes the directory's others:
+  // an interrupted run leaves those of two blocks. Errors say that the run cannot be resumed.
   static Result<Calibration> reopen(const Model& model, const std::vector<std::vector<int32_t>>& windows,
                                     CalibrationOptions options, int64_t layer);
 
@@ -56,6 +57,7 @@ class Calibration {
   Status advance_stream(std::string_view stream, const DecoderBlock& block, std::optional<HiddenStates>& states);
   Status run(const DecoderBlock& block, const HiddenStates& states, int64_t window, Matrix<float>& hidden,
              InputObserver& observer);
+  void remove_other_files() const;
   void set_shape(const std::vector<std::vector<int32_t>>& windows);
 
   const Model* model_;

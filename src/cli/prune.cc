@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 
 #include "base/byte_size.h"
 #include "base/memory.h"
@@ -37,7 +38,9 @@ struct PruneCommand {
                                                                 const std::vector<std::string>& documents,
                                                                 int64_t length) const;
   Json facts(bool calibrated, int64_t length) const;
-  Result<bool> plan(const Model& pruned, const Recipe& chosen, int64_t windows, int64_t length) const;
+  Result<std::optional<int64_t>> budget_bytes() const;
+  Result<bool> plan(const Model& pruned, const Recipe& chosen, int64_t windows, int64_t length,
+                    std::optional<int64_t> budget) const;
   Status print(const Recipe& chosen, const PruneReport& report, double seconds) const;
   Status run() const;
 };
@@ -84,18 +87,22 @@ Json PruneCommand::facts(bool calibrated, int64_t length) const {
   return json;
 }
 
+Result<std::optional<int64_t>> PruneCommand::budget_bytes() const {
+  if (memory_budget.empty()) return std::optional<int64_t>();
+  auto bytes = parse_bytes(memory_budget);
+  if (!bytes.ok()) return bytes.status().with_context("--memory-budget");
+  return std::optional<int64_t>(*bytes);
+}
+
 // Says what the run will take. True: sites have to be gathered one at a time to keep the budget.
-Result<bool> PruneCommand::plan(const Model& pruned, const Recipe& chosen, int64_t windows, int64_t length) const {
-  bool singly = false;
-  PruneEstimate estimate = estimate_pruning(pruned, chosen, windows, length, chosen.sequential);
-  if (!memory_budget.empty()) {
-    ESPARSE_ASSIGN_OR_RETURN(const int64_t budget, parse_bytes(memory_budget));
-    if (estimate.resident_bytes > budget) {
-      singly = true;
-      estimate = estimate_pruning(pruned, chosen, windows, length, true);
-    }
-    if (estimate.resident_bytes > budget)
-      return invalid_argument("--memory-budget: {} are not enough; this run needs about {}", format_bytes(budget),
+Result<bool> PruneCommand::plan(const Model& pruned, const Recipe& chosen, int64_t windows, int64_t length,
+                                std::optional<int64_t> budget) const {
+  PruneEstimate estimate = estimate_pruning(pruned, chosen, windows, length, false);
+  const bool singly = budget && estimate.resident_bytes > *budget;
+  if (singly) {
+    estimate = estimate_pruning(pruned, chosen, windows, length, true);
+    if (estimate.resident_bytes > *budget)
+      return invalid_argument("--memory-budget: {} are not enough; this run needs about {}", format_bytes(*budget),
                               format_bytes(estimate.resident_bytes));
   }
   if (!common.json)
@@ -185,8 +192,10 @@ Status PruneCommand::run() const {
   set_thread_count(common.threads);
   const auto start = std::chrono::steady_clock::now();
   ESPARSE_ASSIGN_OR_RETURN(const Recipe chosen, effective_recipe());
+  ESPARSE_ASSIGN_OR_RETURN(const std::optional<int64_t> budget, budget_bytes());
   ESPARSE_RETURN_IF_ERROR(check_output_spares_inputs());
   ESPARSE_ASSIGN_OR_RETURN(ResumableDirectory directory, ResumableDirectory::open(output, force));
+  ESPARSE_RETURN_IF_ERROR(check_interrupted(directory, resume, force));
   std::vector<std::string> documents;  // read first: a mistyped path is noticed before a large model is checked
   if (!calib.empty()) {
     ESPARSE_ASSIGN_OR_RETURN(documents, read_documents(calib));
@@ -197,14 +206,13 @@ Status PruneCommand::run() const {
   if (calibrated && calib.empty()) return invalid_argument("--calib: this recipe needs a calibration text");
 
   const int64_t length = seqlen != 0 ? seqlen : std::min(kDefaultSeqlen, session.model->config().max_positions);
-  PruneRunInputs inputs{.facts = facts(calibrated, length), .tokenizer_file = session.tokenizer_file};
+  PruneRunInputs inputs{.windows = {}, .facts = facts(calibrated, length), .tokenizer_file = session.tokenizer_file};
   if (calibrated) {
     ESPARSE_ASSIGN_OR_RETURN(inputs.windows, calibration_windows(session, documents, length));
   }
   ESPARSE_ASSIGN_OR_RETURN(inputs.one_site_at_a_time,
-                           plan(*session.model, chosen, static_cast<int64_t>(inputs.windows.size()), length));
-  ESPARSE_ASSIGN_OR_RETURN(const PruneReport report,
-                           run_pruning(*session.model, chosen, inputs, directory, resume, force));
+                           plan(*session.model, chosen, static_cast<int64_t>(inputs.windows.size()), length, budget));
+  ESPARSE_ASSIGN_OR_RETURN(const PruneReport report, run_pruning(*session.model, chosen, inputs, directory, resume));
   return print(chosen, report, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
 

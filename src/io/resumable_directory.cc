@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "io/output_path.h"
@@ -28,12 +29,20 @@ bool is_still_there(int descriptor, const fs::path& path) {
          opened.st_ino == named.st_ino;
 }
 
+bool holds_more_than(const fs::path& directory, int entries) {
+  std::error_code error;
+  return std::distance(fs::directory_iterator(directory, error), fs::directory_iterator()) > entries;
+}
+
 }  // namespace
 
 Status ResumableDirectory::lock() {
   while (true) {
     const int descriptor = ::open(lock_path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (descriptor < 0) return io_error("{}: cannot open: {}", lock_path_.string(), std::strerror(errno));
+    if (descriptor < 0) {
+      return io_error("{}: cannot open {} beside it: {}", final_.string(), lock_path_.filename().string(),
+                      std::strerror(errno));
+    }
     if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
       const int reason = errno;
       ::close(descriptor);
@@ -51,9 +60,21 @@ Status ResumableDirectory::lock() {
 }
 
 Status ResumableDirectory::open_working() {
-  if (mkdir(working_.c_str(), 0777) == 0) return {};
-  if (errno != EEXIST) {
-    return io_error("{}: cannot create the directory {}: {}", final_.string(), working_.string(), std::strerror(errno));
+  if (mkdir(working_.c_str(), 0777) != 0) ESPARSE_RETURN_IF_ERROR(check_working(errno));
+  // Without `output` a run ended behind its commit or before it could do anything.
+  if (mkdir(path().c_str(), 0777) == 0) return clear();
+  if (errno != EEXIST) return io_error("{}: cannot create the directory: {}", path().string(), std::strerror(errno));
+  std::error_code error;
+  has_leftovers_ = !fs::is_empty(path(), error) || holds_more_than(working_, 1);
+  if (error) return io_error("{}: cannot list the directory: {}", path().string(), error.message());
+  return {};
+}
+
+// mkdir() has failed: is it ours from an earlier run?
+Status ResumableDirectory::check_working(int reason) const {
+  if (reason != EEXIST) {
+    return io_error("{}: cannot create the directory {}: {}", final_.string(), working_.string(),
+                    std::strerror(reason));
   }
   struct stat info {};
   if (lstat(working_.c_str(), &info) != 0) {
@@ -67,9 +88,6 @@ Status ResumableDirectory::open_working() {
     return invalid_argument("{}: expected a directory of this user, got one of user id {}", working_.string(),
                             info.st_uid);
   }
-  std::error_code error;
-  has_leftovers_ = !fs::is_empty(working_, error);
-  if (error) return io_error("{}: cannot list the directory: {}", working_.string(), error.message());
   return {};
 }
 
@@ -93,7 +111,10 @@ ResumableDirectory::ResumableDirectory(ResumableDirectory&& other) noexcept
       has_leftovers_(other.has_leftovers_) {}
 
 ResumableDirectory::~ResumableDirectory() {
-  if (!working_.empty()) ::rmdir(working_.c_str());  // succeeds only while it is empty
+  if (!working_.empty() && !holds_more_than(working_, 1)) {  // removed only while they are empty
+    ::rmdir(path().c_str());
+    ::rmdir(working_.c_str());
+  }
   if (lock_descriptor_ < 0) return;
   ::unlink(lock_path_.c_str());
   ::close(lock_descriptor_);
@@ -109,14 +130,23 @@ Status ResumableDirectory::clear() {
     if (failure) return io_error("{}: cannot remove: {}", entry->path().string(), failure.message());
   }
   if (error) return io_error("{}: cannot list the directory: {}", working_.string(), error.message());
+  if (mkdir(path().c_str(), 0777) != 0)
+    return io_error("{}: cannot create the directory: {}", path().string(), std::strerror(errno));
   return {};
 }
 
 Status ResumableDirectory::commit() {
   if (working_.empty()) return internal_error("{}: committed twice", final_.string());
-  ESPARSE_RETURN_IF_ERROR(move_to_output(working_, final_, force_));
+  const Status status = move_to_output(path(), final_, force_);
+  std::error_code error;
+  if (fs::exists(path(), error)) return status;  // nothing is lost
+  fs::remove_all(working_, error);
+  if (error && status.ok()) {
+    return io_error("{}: complete, but the working directory {} cannot be removed: {}", final_.string(),
+                    working_.string(), error.message());
+  }
   working_.clear();
-  return {};
+  return status;
 }
 
 }  // namespace esparse

@@ -8,9 +8,10 @@
 
 namespace esparse {
 
-// Filled under the name ".<name>.esparse-partial" beside its own and renamed by commit(). Unlike an OutputDirectory it
-// stays where it is when it is not committed (an empty one is removed). Locked for one process at a time through
-// ".<name>.esparse-lock" beside it; the lock ends with the process, however that ends. Move-only.
+// Stands as ".<name>.esparse-partial" beside its own name: a directory `output`, renamed by commit(), and whatever the
+// work needs to go on. Unlike an OutputDirectory it stays where it is when it is not committed (an empty one is
+// removed). Locked for one process at a time through ".<name>.esparse-lock" beside it; the lock ends with the process,
+// however that ends. Move-only.
 class ResumableDirectory {
  public:
   // Creates the working directory or goes on with the one that is there. Refuses what OutputDirectory::create()
@@ -21,18 +22,21 @@ class ResumableDirectory {
   ResumableDirectory& operator=(ResumableDirectory&&) = delete;
   ~ResumableDirectory();
 
-  const std::filesystem::path& path() const { return working_; }  // write here
-  // Whether open() found something in it.
+  std::filesystem::path path() const { return working_ / "output"; }      // write what is to appear here
+  const std::filesystem::path& working_path() const { return working_; }  // and what only the work needs here
+  // Whether open() found something in either of them.
   bool has_leftovers() const { return has_leftovers_; }
-  // Removes all that is in it: for work that begins anew.
+  // Removes all that is in both: for work that begins anew.
   Status clear();
-  // Makes it the output; a directory that `force` lets it replace goes only now.
+  // Makes path() the output, at once, and then removes the rest; a directory that `force` lets it replace goes only
+  // now.
   Status commit();
 
  private:
   ResumableDirectory() = default;
   Status lock();
   Status open_working();
+  Status check_working(int reason) const;
 
   std::filesystem::path final_;
   std::filesystem::path working_;  // empty once committed or moved from

@@ -20,6 +20,7 @@ class ModelWriter {
   Status write_block(int64_t layer);
   // Takes over what an earlier run wrote; refuses a file that is not complete.
   Status adopt_block(int64_t layer) { return shards_.adopt(layer); }
+  std::filesystem::path block_path(int64_t layer) const { return shards_.path(layer); }
   // The tensors outside the blocks, the index, configuration, tokenizer and other side files of the source (of a single
   // llama2.c file none: its directory may hold anything), `tokenizer_file` where that gave none, and esparse.json with
   // `report`.

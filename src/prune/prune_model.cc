@@ -156,7 +156,8 @@ Status check_rules(const Model& model, const Recipe& recipe) {
 Result<Calibration> start_calibration(const Model& model, const Recipe& recipe,
                                       const std::vector<std::vector<int32_t>>& windows, const PruneJob& job) {
   CalibrationOptions options{carries_dense(model, recipe), job.directory, job.fingerprint};
-  if (!needs_calibration(model, recipe)) return Calibration::begin(model, {}, std::move(options));
+  const bool all_done = job.first_layer == static_cast<int64_t>(model.blocks().size());
+  if (all_done || !needs_calibration(model, recipe)) return Calibration::begin(model, {}, std::move(options));
   if (job.first_layer == 0) return Calibration::begin(model, windows, std::move(options));
   return Calibration::reopen(model, windows, std::move(options), job.first_layer);
 }

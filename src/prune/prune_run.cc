@@ -1,8 +1,10 @@
 #include "prune/prune_run.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/hash.h"
+#include "io/atomic_file.h"
 #include "io/files.h"
 #include "prune/model_writer.h"
 
@@ -83,30 +85,48 @@ struct RunState {
   PruneReport report;
 };
 
-Status write_state(const fs::path& directory, uint64_t fingerprint, int64_t finished, const PruneReport& report) {
-  const Json state = {{"fingerprint", fingerprint}, {"finished_blocks", finished}, {"linears", linears_json(report)}};
-  return write_file_atomically(directory / kStateFile, dump(state, 1) + "\n");
+fs::path state_path(const ResumableDirectory& directory) { return directory.working_path() / kStateFile; }
+
+Status write_state(const fs::path& path, uint64_t fingerprint, const RunState& state) {
+  const Json json = {{"fingerprint", fingerprint},
+                     {"finished_blocks", state.finished_blocks},
+                     {"linears", linears_json(state.report)}};
+  return write_file_atomically(path, dump(json, 1) + "\n");
 }
 
-Result<RunState> read_state(const fs::path& directory, uint64_t fingerprint, int64_t blocks) {
-  const fs::path path = directory / kStateFile;
+// Are these the linears of the finished blocks, in their order?
+Status check_linears(const RunState& state, const Model& model, const std::string& label) {
+  size_t next = 0;
+  for (int64_t layer = 0; layer < state.finished_blocks; ++layer)
+    for (InputSite site : kInputSites)
+      for (const LinearLayer* linear : model.blocks()[layer].linears_at(site)) {
+        if (next >= state.report.linears.size() || state.report.linears[next].name != linear->name())
+          return corruption("{}: linears: expected {} as number {}", label, linear->name(), next + 1);
+        ++next;
+      }
+  if (next == state.report.linears.size()) return {};
+  return corruption("{}: linears: expected {} for {} finished blocks, got {}", label, next, state.finished_blocks,
+                    state.report.linears.size());
+}
+
+Result<RunState> read_state(const fs::path& path, uint64_t fingerprint, const Model& model) {
   ESPARSE_ASSIGN_OR_RETURN(const Json json, read_json(path));
   const JsonFields fields(json, path.string());
-  if (fields.raw("fingerprint") != Json(fingerprint))
-    return invalid_argument(
-        "{}: the interrupted run had another model, recipe or calibration text; repeat its command "
-        "line, or start over with --force",
-        path.string());
   RunState state;
   ESPARSE_ASSIGN_OR_RETURN(state.finished_blocks, fields.integer("finished_blocks"));
-  if (state.finished_blocks < 0 || state.finished_blocks > blocks)
-    return corruption("{}: finished_blocks: expected 0 to {}, got {}", path.string(), blocks, state.finished_blocks);
+  if (fields.raw("fingerprint") != Json(fingerprint))
+    return invalid_argument("{}: the interrupted run had another model, recipe or calibration; repeat its command line",
+                            path.string());
+  const auto blocks = static_cast<int64_t>(model.blocks().size());
+  if (state.finished_blocks < 1 || state.finished_blocks > blocks)
+    return corruption("{}: finished_blocks: expected 1 to {}, got {}", path.string(), blocks, state.finished_blocks);
   const Json& linears = fields.raw("linears");
   if (!linears.is_array()) return corruption("{}: linears: expected a list", path.string());
   for (const Json& entry : linears) {
     ESPARSE_ASSIGN_OR_RETURN(PrunedLinear linear, parse_linear(entry, path.string()));
     state.report.linears.push_back(std::move(linear));
   }
+  ESPARSE_RETURN_IF_ERROR(check_linears(state, model, path.string()));
   return state;
 }
 
@@ -119,51 +139,72 @@ void let_go(DecoderBlock& block) {
 
 class PruneRun {
  public:
-  PruneRun(Model& model, const Recipe& recipe, const PruneRunInputs& inputs, const fs::path& directory)
+  PruneRun(Model& model, const Recipe& recipe, const PruneRunInputs& inputs, const ResumableDirectory& directory)
       : model_(model),
         recipe_(recipe),
         inputs_(inputs),
-        directory_(directory),
+        output_(directory.path()),
+        state_path_(state_path(directory)),
+        calibration_(directory.working_path() / kCalibrationFolder),
         fingerprint_(run_fingerprint(model, recipe, inputs)),
-        writer_(model, directory) {}
+        writer_(model, output_) {}
 
   Status take_over() {
-    ESPARSE_ASSIGN_OR_RETURN(state_,
-                             read_state(directory_, fingerprint_, static_cast<int64_t>(model_.blocks().size())));
-    for (int64_t layer = 0; layer < state_.finished_blocks; ++layer)
+    ESPARSE_ASSIGN_OR_RETURN(state_, read_state(state_path_, fingerprint_, model_));
+    std::set<fs::path> adopted;
+    for (int64_t layer = 0; layer < state_.finished_blocks; ++layer) {
       ESPARSE_RETURN_IF_ERROR(writer_.adopt_block(layer));
-    return {};
+      adopted.insert(writer_.block_path(layer));
+    }
+    return remove_all_but(adopted);
   }
 
   Result<PruneReport> prune() {
-    const fs::path calibration = directory_ / kCalibrationFolder;
     std::error_code error;
-    fs::create_directory(calibration, error);
-    if (error) return io_error("{}: {}", calibration.string(), error.message());
+    fs::create_directory(calibration_, error);
+    if (error) return io_error("{}: {}", calibration_.string(), error.message());
     PruneJob job;
-    job.directory = calibration;
+    job.directory = calibration_;
     job.fingerprint = fingerprint_;
     job.one_site_at_a_time = inputs_.one_site_at_a_time;
     job.first_layer = state_.finished_blocks;
-    job.finished = std::move(state_.report);
-    job.block_done = [this](int64_t layer, const PruneReport& report) -> Status {
-      ESPARSE_RETURN_IF_ERROR(writer_.write_block(layer));
-      ESPARSE_RETURN_IF_ERROR(write_state(directory_, fingerprint_, layer + 1, report));
-      state_.finished_blocks = layer + 1;
-      let_go(model_.blocks()[layer]);
-      return {};
-    };
+    job.finished = state_.report;
+    job.block_done = [this](int64_t layer, const PruneReport& report) { return keep_block(layer, report); };
     auto report = prune_model(model_, recipe_, inputs_.windows, std::move(job));
     if (!report.ok()) return report;
     ESPARSE_RETURN_IF_ERROR(writer_.finish(inputs_.tokenizer_file, report_json(*report)));
-    fs::remove_all(calibration, error);
-    fs::remove(directory_ / kStateFile, error);
+    fs::remove_all(calibration_, error);  // large; what is left goes at the commit
     return report;
   }
 
   int64_t finished_blocks() const { return state_.finished_blocks; }
 
  private:
+  // The order matters: once the state says that a block is finished, its shard and the hidden states behind it are
+  // safe on the disk.
+  Status keep_block(int64_t layer, const PruneReport& report) {
+    ESPARSE_RETURN_IF_ERROR(writer_.write_block(layer));
+    sync_directory(calibration_);
+    const RunState reached{layer + 1, report};
+    ESPARSE_RETURN_IF_ERROR(write_state(state_path_, fingerprint_, reached));
+    state_.finished_blocks = reached.finished_blocks;
+    let_go(model_.blocks()[layer]);
+    return {};
+  }
+
+  // Files that were being written when the earlier run ended, or belong to the end of the work.
+  Status remove_all_but(const std::set<fs::path>& kept) const {
+    std::error_code error;
+    std::vector<fs::path> others;
+    for (fs::directory_iterator entry(output_, error); !error && entry != fs::directory_iterator();
+         entry.increment(error))
+      if (!kept.contains(entry->path())) others.push_back(entry->path());
+    for (const fs::path& path : others)
+      if (!error) fs::remove_all(path, error);
+    if (error) return io_error("{}: cannot remove what an interrupted run left: {}", output_.string(), error.message());
+    return {};
+  }
+
   Json report_json(const PruneReport& report) const {
     Json json = inputs_.facts;
     json["recipe"] = recipe_.to_json();
@@ -176,7 +217,7 @@ class PruneRun {
   Model& model_;
   const Recipe& recipe_;
   const PruneRunInputs& inputs_;
-  fs::path directory_;
+  fs::path output_, state_path_, calibration_;
   uint64_t fingerprint_;
   ModelWriter writer_;
   RunState state_;
@@ -184,16 +225,22 @@ class PruneRun {
 
 }  // namespace
 
+Status check_interrupted(const ResumableDirectory& directory, bool resume, bool start_over) {
+  if (resume || start_over || !fs::exists(state_path(directory))) return {};
+  return invalid_argument(
+      "{}: holds the finished blocks of an interrupted run; go on with --resume, or start over with "
+      "--force",
+      directory.working_path().string());
+}
+
 Result<PruneReport> run_pruning(Model& model, const Recipe& recipe, const PruneRunInputs& inputs,
-                                ResumableDirectory& directory, bool resume, bool start_over) {
-  PruneRun run(model, recipe, inputs, directory.path());
-  const bool has_state = fs::exists(directory.path() / kStateFile);
-  if (has_state && resume) {
-    ESPARSE_RETURN_IF_ERROR(run.take_over());
-  } else if (has_state && !start_over) {
-    return invalid_argument("{}: holds an interrupted run; go on with --resume, or start over with --force",
-                            directory.path().string());
+                                ResumableDirectory& directory, bool resume) {
+  PruneRun run(model, recipe, inputs, directory);
+  if (resume && fs::exists(state_path(directory))) {
+    ESPARSE_RETURN_IF_ERROR(run.take_over().with_context("cannot resume (--force starts over)"));
   } else if (directory.has_leftovers()) {
+    std::error_code ignored;
+    fs::remove(state_path(directory), ignored);  // first: what it speaks of is about to go
     ESPARSE_RETURN_IF_ERROR(directory.clear());
   }
   auto report = run.prune();

@@ -22,11 +22,15 @@ struct PruneRunInputs {
   bool one_site_at_a_time = false;
 };
 
+// Refuses a directory that holds finished blocks of an interrupted run, unless they are to be taken over or thrown
+// away.
+Status check_interrupted(const ResumableDirectory& directory, bool resume, bool start_over);
+
 // Prunes into `directory`, an open working directory, and commits it. With `resume` what an interrupted run with the
-// same model, recipe and windows left there is taken over; without it, leftovers of finished blocks are refused unless
-// `start_over`. The result is the same bytes however often the run was interrupted. Every finished block frees its
-// memory, so the model is of no use afterwards. On failure finished blocks stay where they are.
+// same model, recipe and windows left there is taken over; without it, leftovers are removed. The result is the same
+// bytes however often the run was interrupted. Every finished block frees its memory, so the model is of no use
+// afterwards. On failure finished blocks stay where they are; when there are none, nothing stays.
 Result<PruneReport> run_pruning(Model& model, const Recipe& recipe, const PruneRunInputs& inputs,
-                                ResumableDirectory& directory, bool resume, bool start_over);
+                                ResumableDirectory& directory, bool resume);
 
 }  // namespace esparse

@@ -85,7 +85,7 @@ LinearRecipe Recipe::for_linear(std::string_view linear, const PruneTarget& bloc
   recipe.target = block_target;
   for (const RecipeRule& rule : rules) {
     if (!matches_pattern(rule.match, linear)) continue;
-    for (const auto& [name, value] : rule.settings) ESPARSE_CHECK(set_linear_option(recipe, name, value).ok());
+    for (const auto& [setting, value] : rule.settings) ESPARSE_CHECK(set_linear_option(recipe, setting, value).ok());
   }
   return recipe;
 }

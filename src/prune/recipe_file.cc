@@ -1,5 +1,7 @@
 #include "prune/recipe_file.h"
 
+#include <set>
+
 #include <yaml-cpp/yaml.h>
 
 #include "io/files.h"
@@ -15,12 +17,20 @@ Result<std::string> scalar(const YAML::Node& node, std::string_view key) {
   return node.Scalar();
 }
 
+// yaml-cpp would let the last of two equal keys win.
+Result<std::string> new_key(const YAML::Node& node, std::set<std::string>& seen) {
+  ESPARSE_ASSIGN_OR_RETURN(std::string key, scalar(node, "setting"));
+  if (!seen.insert(key).second) return invalid_argument("line {}: {} stands there twice", node.Mark().line + 1, key);
+  return key;
+}
+
 Result<RecipeRule> parse_rule(const YAML::Node& node) {
   if (!node.IsMap()) return invalid_argument("layers: line {}: expected 'match' and settings", node.Mark().line + 1);
   RecipeRule rule;
+  std::set<std::string> seen;
   LinearRecipe scratch;  // refuses unknown settings and bad values where they stand
   for (const auto& entry : node) {
-    const std::string key = entry.first.Scalar();
+    ESPARSE_ASSIGN_OR_RETURN(const std::string key, new_key(entry.first, seen));
     ESPARSE_ASSIGN_OR_RETURN(const std::string value, scalar(entry.second, key));
     if (key == "match") {
       rule.match = value;
@@ -57,8 +67,9 @@ Result<Recipe> parse_map(const YAML::Node& root) {
   if (!root.IsMap()) return invalid_argument("expected settings such as 'saliency: wanda'");
   Recipe recipe;
   bool has_pattern = false;
+  std::set<std::string> seen;
   for (const auto& entry : root) {
-    ESPARSE_ASSIGN_OR_RETURN(const std::string key, scalar(entry.first, "setting"));
+    ESPARSE_ASSIGN_OR_RETURN(const std::string key, new_key(entry.first, seen));
     has_pattern |= key == "pattern";
     ESPARSE_RETURN_IF_ERROR(parse_entry(key, entry.second, recipe));
   }

@@ -140,8 +140,8 @@ TEST(Inspect, RefusesDamagedWeightFiles) {
 // A packed model whose bits claim a third weight in a group.
 TEST(PackedModel, WithDamagedBitmaskIsRefusedByName) {
   const Workplace workplace;
-  expect_success(run_line(workplace.path(), "prune model -o out --saliency magnitude --shuffle none --json"));
-  const fs::path weights = workplace / "out/model.safetensors";
+  expect_success(run_line(workplace.path(), "prune model -o out --recipe magnitude --json"));
+  const fs::path weights = workplace / "out/model-00001-of-00003.safetensors";
   std::string content = read_text(weights);
   const std::string prefix = "model.layers.0.mlp.up_proj";
   const std::string key = "\"" + prefix + ".weight.nm_bitmask\":{\"dtype\":\"U8\",\"shape\":[24,4],\"data_offsets\":[";

@@ -60,22 +60,45 @@ const BadLine kBadRecipes[] = {
      {"shuffle", "\"riffle\"", "none, global, local"}},
     {"UnknownEntropyRange",
      "prune model -o out --calib calib.txt --entropy-range row",
-     {"entropy range", "\"row\"", "channel, layer or quantile"}},
+     {"command line: entropy_range: ", "\"row\"", "channel, layer or quantile"}},
     {"EntropyQuantileOutOfRange",
      "prune model -o out --calib calib.txt --entropy-range quantile(1.5)",
      {"\"quantile(1.5)\"", "< 1"}},
     {"UnknownNormReduction",
      "prune model -o out --calib calib.txt --norm-reduction mean",
-     {"norm reduction", "\"mean\"", "per_seq, per_token or total"}},
-    {"AlphaNegative", "prune model -o out --calib calib.txt --alpha -1", {"--alpha", "at least 0", "-1"}},
-    {"AlphaNotANumber", "prune model -o out --calib calib.txt --alpha nan", {"--alpha", "at least 0", "nan"}},
-    {"RiaPowerNegative", "prune model -o out --calib calib.txt --ria-power -1", {"--ria-power", "at least 0", "-1"}},
-    {"OneBin", "prune model -o out --calib calib.txt --bins 1", {"--bins", "2 to 4096", "got 1"}},
+     {"norm_reduction: ", "\"mean\"", "per_seq, per_token or total"}},
+    {"AlphaNegative", "prune model -o out --calib calib.txt --alpha -1", {"alpha: ", "at least 0", "-1"}},
+    {"AlphaNotANumber", "prune model -o out --calib calib.txt --alpha nan", {"alpha: ", "at least 0", "nan"}},
+    {"RiaPowerNegative", "prune model -o out --calib calib.txt --ria-power -1", {"ria_power: ", "from 0 to 10", "-1"}},
+    {"OneBin", "prune model -o out --calib calib.txt --bins 1", {"bins: ", "2 to 4096", "got \"1\""}},
     {"ShuffleBlockBelowAGroup",
-     "prune model -o out --saliency magnitude --shuffle-block 2",
-     {"--shuffle-block", "4 channels", "got 2"}},
-    {"WandaWithoutCalibration", "prune model -o out --saliency wanda", {"--calib", "'wanda'", "calibration text"}},
-    {"EsparseWithoutCalibration", "prune model -o out", {"--calib", "'esparse'", "calibration text"}},
+     "prune model -o out --recipe magnitude --shuffle local --shuffle-block 2",
+     {"shuffle_block: ", "4 channels", "got 2"}},
+    {"UnknownDeal", "prune model -o out --recipe magnitude --deal cut", {"deal: ", "\"cut\"", "snake or deal"}},
+    {"UnknownUpdate", "prune model -o out --recipe magnitude --update prayer", {"update: ", "\"prayer\"", "refit"}},
+    {"UnknownScope", "prune model -o out --recipe magnitude --scope model", {"scope: ", "\"model\"", "row"}},
+    {"UnknownAllocation", "prune model -o out --recipe wanda --allocation fair", {"allocation: ", "\"fair\"", "owl"}},
+    {"SwitchThatIsANumber", "prune model -o out --recipe wanda --sequential 1", {"sequential: ", "true or false"}},
+    {"DampingNegative", "prune model -o out --recipe sparsegpt --damping -1", {"damping: ", "from 0 to 10", "-1"}},
+    {"SweepsZero", "prune model -o out --recipe best --sweeps 0", {"sweeps: ", "1 to 1000", "\"0\""}},
+    {"UnstructuredShuffled",
+     "prune model -o out --recipe magnitude --pattern 50% --shuffle global",
+     {"shuffle global: pattern 50% has no groups", "shuffle none"}},
+    {"PercentOfEverything", "prune model -o out --recipe magnitude --pattern 100%", {"pattern: ", "\"100%\""}},
+    {"UnknownRecipe", "prune model -o out --recipe nonsense", {"recipe \"nonsense\"", "best", "wanda"}},
+    {"RecipeFileMissing", "prune model -o out --recipe nowhere.yaml", {"nowhere.yaml: cannot open", "No such file"}},
+    {"BudgetIsAWord", "prune model -o out --recipe magnitude --memory-budget much", {"--memory-budget: ", "'much'"}},
+    {"BudgetNegative", "prune model -o out --recipe magnitude --memory-budget -1GiB", {"--memory-budget: ", "'-1GiB'"}},
+    {"BudgetOfAnUnknownUnit",
+     "prune model -o out --recipe magnitude --memory-budget 8GiBs",
+     {"--memory-budget: ", "'8GiBs'", "8GiB"}},
+    {"BudgetTooSmall",
+     "prune model -o out --recipe magnitude --memory-budget 1KiB",
+     {"--memory-budget: 1.00 KiB", "this run needs about", "MiB"}},
+    {"WandaWithoutCalibration",
+     "prune model -o out --saliency wanda",
+     {"--calib: this recipe needs a calibration text"}},
+    {"EsparseWithoutCalibration", "prune model -o out", {"--calib: this recipe needs a calibration text"}},
 };
 INSTANTIATE_TEST_SUITE_P(Recipe, Refusal, testing::ValuesIn(kBadRecipes),
                          [](const auto& test) { return std::string(test.param.name); });
@@ -132,7 +155,6 @@ const BadLine kUsageErrors[] = {
     {"ContextZero", "eval model --text eval.txt --context 0", {"--context", "0"}},
     {"NoSamples", "prune model -o out --calib calib.txt --samples 0", {"--samples", "0"}},
     {"SeedIsAWord", "generate model --prompt abc --seed lucky", {"--seed", "lucky"}},
-    {"UnknownDeal", "prune model -o out --saliency magnitude --deal cut", {"--deal", "cut", "snake"}},
     {"ThreadsNegative", "inspect model --threads -1", {"--threads", "-1"}},
     {"ThreadsAreAWord", "inspect model --threads many", {"--threads", "many"}},
 };
@@ -155,7 +177,7 @@ TEST(CommandLine, HelpAndVersionSucceed) {
   for (const char* flag : {"--help", "-h"}) {
     const Outcome outcome = run_esparse(directory.path(), {flag});
     expect_success(outcome);
-    for (const char* command : {"prune", "eval", "generate", "inspect"}) {
+    for (const char* command : {"prune", "recipes", "eval", "generate", "inspect"}) {
       EXPECT_NE(outcome.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
       const Outcome own = run_esparse(directory.path(), {command, flag});
       expect_success(own);

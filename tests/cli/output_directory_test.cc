@@ -9,15 +9,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kPrune = "prune model -o out --saliency magnitude --shuffle none --json";
+constexpr const char* kPrune = "prune model -o out --recipe magnitude --json";
+
+// Of a model of two blocks with the side files `more`.
+std::vector<std::string> output_of_two_blocks(std::vector<std::string> more = {}) {
+  more.insert(more.end(),
+              {"config.json", "esparse.json", "model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors",
+               "model-00003-of-00003.safetensors", "model.safetensors.index.json", "tokenizer.json"});
+  std::sort(more.begin(), more.end());
+  return more;
+}
 
 TEST(Output, HoldsTheModelAndItsSideFilesAndNothingElse) {
   const Workplace workplace("llama-sharded");
   write_text(workplace / "model/README.md", "a model card\n");
   write_text(workplace / "model/pytorch_model.bin", "weights of another kind");
   expect_success(run_line(workplace.path(), kPrune));
-  EXPECT_EQ(entries_of(workplace / "out"), (std::vector<std::string>{"README.md", "config.json", "esparse.json",
-                                                                     "model.safetensors", "tokenizer.json"}));
+  EXPECT_EQ(entries_of(workplace / "out"), output_of_two_blocks({"README.md"}));
   for (const char* name : {"README.md", "tokenizer.json"})
     EXPECT_EQ(read_text(workplace / "out" / name), read_text(workplace / "model" / name)) << name;
   EXPECT_EQ(entries_of(workplace.path()), (std::vector<std::string>{"calib.txt", "eval.txt", "model", "out"}));
@@ -35,8 +43,7 @@ TEST(Output, ThatExistsIsReplacedWithForce) {
   const Workplace workplace;
   write_text(workplace / "out/mine.txt", "mine");
   expect_success(run_line(workplace.path(), std::string(kPrune) + " --force"));
-  EXPECT_EQ(entries_of(workplace / "out"),
-            (std::vector<std::string>{"config.json", "esparse.json", "model.safetensors", "tokenizer.json"}));
+  EXPECT_EQ(entries_of(workplace / "out"), output_of_two_blocks());
   EXPECT_EQ(entries_of(workplace.path()), (std::vector<std::string>{"calib.txt", "eval.txt", "model", "out"}));
 }
 
@@ -111,28 +118,42 @@ TEST(Output, InADirectoryThatCannotBeWrittenIsRefused) {
 TEST(FullDisk, WhileWritingTheWeightsLeavesNothing) {
   const Workplace workplace;
   ASSERT_GT(fs::file_size(workplace / "model/model.safetensors"), 40'000u);
-  const RunOptions limited{.max_file_bytes = 20'000};
+  const RunOptions limited{.max_file_bytes = 10'000};
   const auto before = workplace.files();
-  expect_refused(run_line(workplace.path(), kPrune, limited), {"model.safetensors: cannot write", "File too large"});
+  expect_refused(run_line(workplace.path(), kPrune, limited),
+                 {"model-00001-of-00003.safetensors: cannot write", "File too large"});
   expect_same_files(before, workplace.files());
 }
 
-TEST(FullDisk, WhileCopyingASideFileLeavesNothing) {
+// Hidden states are the first that is written; they say at once when they do not fit.
+TEST(FullDisk, WithoutRoomForHiddenStatesLeavesNothing) {
   const Workplace workplace;
-  write_text(workplace / "model/LICENSE", std::string(5000, 'x'));
-  const RunOptions limited{.max_file_bytes = 2'000};
+  const RunOptions limited{.max_file_bytes = 10'000};
   const auto before = workplace.files();
-  expect_refused(run_line(workplace.path(), kPrune, limited), {"model/LICENSE: cannot copy"});
+  expect_refused(
+      run_line(workplace.path(), "prune model -o out --recipe wanda --calib calib.txt --samples 8 --seqlen 64 --json",
+               limited),
+      {"hidden-0.bin: cannot make room", "File too large"});
   expect_same_files(before, workplace.files());
+}
+
+// The blocks are finished by then, so they stay for --resume (resume_test.cc).
+TEST(FullDisk, WhileCopyingASideFileLeavesFinishedBlocksAlone) {
+  const Workplace workplace;
+  write_text(workplace / "model/LICENSE", std::string(200'000, 'x'));
+  const RunOptions limited{.max_file_bytes = 100'000};
+  expect_refused(run_line(workplace.path(), kPrune, limited), {"model/LICENSE: cannot copy"});
+  EXPECT_EQ(entries_of(workplace.path()),
+            (std::vector<std::string>{".out.esparse-partial", "calib.txt", "eval.txt", "model"}));
 }
 
 TEST(FullDisk, LeavesTheDirectoryThatWasToBeReplaced) {
   const Workplace workplace;
   write_text(workplace / "out/mine.txt", "mine");
-  const RunOptions limited{.max_file_bytes = 20'000};
+  const RunOptions limited{.max_file_bytes = 10'000};
   const auto before = workplace.files();
   expect_refused(run_line(workplace.path(), std::string(kPrune) + " --force", limited),
-                 {"model.safetensors: cannot write"});
+                 {"model-00001-of-00003.safetensors: cannot write"});
   expect_same_files(before, workplace.files());
 }
 
@@ -155,7 +176,7 @@ TEST(Output, MayHaveANameThatIsNoUtf8) {
       workplace.path(), {"prune", "model", "-o", "out\xff", "--saliency", "magnitude", "--json", "--threads", "1"});
   expect_success(outcome);
   EXPECT_NE(outcome.out.find("\"output\":\"out\xef\xbf\xbd\""), std::string::npos) << outcome.out;
-  EXPECT_TRUE(fs::exists(workplace / "out\xff" / "model.safetensors"));
+  EXPECT_TRUE(fs::exists(workplace / "out\xff" / "model.safetensors.index.json"));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ struct RunOptions {
   std::optional<rlim_t> max_file_bytes = {};                          // a write beyond it fails, like a full disk
   std::string stdout_path = {};                                       // instead of capturing standard output
   bool as_nobody = false;                                             // give up root's right to read everything
+  bool traced = false;                                                // stop at the start, for TracedRun
 };
 
 struct Outcome {
@@ -49,6 +51,7 @@ inline constexpr uid_t kNobody = 65534;
     ready = ready && setrlimit(RLIMIT_FSIZE, &limit) == 0;
   }
   if (options.as_nobody) ready = ready && setgid(kNobody) == 0 && setuid(kNobody) == 0;
+  if (options.traced) ready = ready && ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0;
   alarm(kRunSeconds);
   std::vector<char*> argv = {const_cast<char*>(ESPARSE_BINARY)};
   for (const std::string& arg : args) argv.push_back(const_cast<char*>(arg.c_str()));
@@ -77,29 +80,44 @@ inline void read_both(int out, int err, Outcome& outcome) {
   }
 }
 
-inline Outcome run_esparse(const std::filesystem::path& directory, const std::vector<std::string>& args,
-                           const RunOptions& options = {}) {
-  Outcome outcome;
-  int out[2], err[2];
-  if (pipe(out) != 0 || pipe(err) != 0) {
-    ADD_FAILURE() << "cannot make a pipe";
+// A process that runs; finish() must be called.
+struct Running {
+  pid_t pid = -1;
+  int out = -1, err = -1;  // read ends of its pipes
+
+  Outcome finish() const {
+    Outcome outcome;
+    if (pid > 0) read_both(out, err, outcome);
+    ::close(out);
+    ::close(err);
+    int status = 0;
+    if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+      ADD_FAILURE() << "cannot run " << ESPARSE_BINARY;
+      return outcome;
+    }
+    if (WIFEXITED(status)) outcome.exit_code = WEXITSTATUS(status);
+    if (WIFSIGNALED(status)) outcome.signal = WTERMSIG(status);
     return outcome;
+  }
+};
+
+inline Running start_esparse(const std::filesystem::path& directory, const std::vector<std::string>& args,
+                             const RunOptions& options = {}) {
+  int out[2], err[2];
+  if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) {
+    ADD_FAILURE() << "cannot make a pipe";
+    return {};
   }
   const pid_t child = fork();
   if (child == 0) exec_esparse(directory, args, options, out, err);
   ::close(out[1]);
   ::close(err[1]);
-  if (child > 0) read_both(out[0], err[0], outcome);
-  ::close(out[0]);
-  ::close(err[0]);
-  int status = 0;
-  if (child < 0 || waitpid(child, &status, 0) != child) {
-    ADD_FAILURE() << "cannot run " << ESPARSE_BINARY;
-    return outcome;
-  }
-  if (WIFEXITED(status)) outcome.exit_code = WEXITSTATUS(status);
-  if (WIFSIGNALED(status)) outcome.signal = WTERMSIG(status);
-  return outcome;
+  return {child, out[0], err[0]};
+}
+
+inline Outcome run_esparse(const std::filesystem::path& directory, const std::vector<std::string>& args,
+                           const RunOptions& options = {}) {
+  return start_esparse(directory, args, options).finish();
 }
 
 inline std::vector<std::string> split_words(const std::string& line) {
@@ -110,17 +128,30 @@ inline std::vector<std::string> split_words(const std::string& line) {
 }
 
 // A line without quoting, split at spaces, on one thread unless it says otherwise.
+inline std::vector<std::string> line_args(const std::string& line) {
+  std::vector<std::string> args = split_words(line);
+  if (args.empty() || args[0] == "recipes") return args;  // has no threads
+  if (std::find(args.begin(), args.end(), "--threads") == args.end()) args.insert(args.end(), {"--threads", "1"});
+  return args;
+}
+
 inline Outcome run_line(const std::filesystem::path& directory, const std::string& line,
                         const RunOptions& options = {}) {
-  std::vector<std::string> args = split_words(line);
-  if (std::find(args.begin(), args.end(), "--threads") == args.end()) args.insert(args.end(), {"--threads", "1"});
-  return run_esparse(directory, args, options);
+  return run_esparse(directory, line_args(line), options);
 }
 
 inline void expect_success(const Outcome& outcome) {
   EXPECT_EQ(outcome.signal, 0);
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_EQ(outcome.err, "");
+}
+
+// prune without --json says what it will take before it begins.
+inline void expect_success_with_estimate(const Outcome& outcome) {
+  EXPECT_EQ(outcome.signal, 0);
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.err.rfind("Estimate: ", 0), 0u) << outcome.err;
+  EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
 }
 
 // Exit 1, nothing on standard output, and one line on standard error that holds every one of `texts`.

@@ -20,9 +20,11 @@ TEST(ResumableDirectory, AppearsAtCommit) {
   {
     auto output = ResumableDirectory::open((dir / "out").string() + "/", false);
     ASSERT_OK(output);
-    EXPECT_EQ(output->path(), dir / ".out.esparse-partial");
+    EXPECT_EQ(output->working_path(), dir / ".out.esparse-partial");
+    EXPECT_EQ(output->path(), dir / ".out.esparse-partial/output");
     EXPECT_FALSE(output->has_leftovers());
     write_text(output->path() / "sub/file", "x");
+    write_text(output->working_path() / "scratch/file", "not part of it");
     EXPECT_FALSE(fs::exists(dir / "out"));
     ASSERT_OK(output->commit());
     EXPECT_EQ(read_text(dir / "out/sub/file"), "x");
@@ -55,16 +57,45 @@ TEST(ResumableDirectory, AnEmptyOneIsRemoved) {
   EXPECT_TRUE(dir.entries().empty());
 }
 
+TEST(ResumableDirectory, FindsWhatOnlyTheWorkNeeds) {
+  const TempDir dir;
+  {
+    auto output = ResumableDirectory::open(dir / "out", false);
+    ASSERT_OK(output);
+    write_text(output->working_path() / "progress", "half");
+  }
+  auto again = ResumableDirectory::open(dir / "out", false);
+  ASSERT_OK(again);
+  EXPECT_TRUE(again->has_leftovers());
+  EXPECT_EQ(read_text(again->working_path() / "progress"), "half");
+}
+
+// Killed between the two steps of commit(): the output stands, its scratch files are still there.
+TEST(ResumableDirectory, WithoutItsOutputItWasCommitted) {
+  const TempDir dir;
+  write_text(dir / ".out.esparse-partial/progress", "all");
+  write_text(dir / ".out.esparse-partial/scratch/file", "x");
+  {
+    auto again = ResumableDirectory::open(dir / "out", false);
+    ASSERT_OK(again);
+    EXPECT_FALSE(again->has_leftovers());
+    EXPECT_EQ(entries_of(again->working_path()), Names{"output"});
+  }
+  EXPECT_TRUE(dir.entries().empty());
+}
+
 TEST(ResumableDirectory, ClearBeginsAnew) {
   const TempDir dir;
-  write_text(dir / ".out.esparse-partial/sub/old", "old");
-  write_text(dir / ".out.esparse-partial/older", "old");
+  write_text(dir / ".out.esparse-partial/output/sub/old", "old");
+  write_text(dir / ".out.esparse-partial/output/older", "old");
+  write_text(dir / ".out.esparse-partial/scratch", "old");
   auto output = ResumableDirectory::open(dir / "out", false);
   ASSERT_OK(output);
   EXPECT_TRUE(output->has_leftovers());
   ASSERT_OK(output->clear());
   EXPECT_FALSE(output->has_leftovers());
   EXPECT_TRUE(entries_of(output->path()).empty());
+  EXPECT_EQ(entries_of(output->working_path()), Names{"output"});
 }
 
 TEST(ResumableDirectory, OneProcessAtATime) {
@@ -126,9 +157,11 @@ TEST(ResumableDirectory, DoesNotReplaceWhatAppearedMeanwhile) {
     ASSERT_OK(output);
     write_text(output->path() / "ours", "ours");
     write_text(dir / "out/theirs", "theirs");
+    write_text(output->working_path() / "progress", "all");
     EXPECT_FAILURE(output->commit(), StatusKind::invalid_argument, "already exists");
   }
   EXPECT_EQ(dir.entries(), (Names{".out.esparse-partial", "out"}));
+  EXPECT_EQ(entries_of(dir / ".out.esparse-partial"), (Names{"output", "progress"}));
   EXPECT_EQ(read_text(dir / "out/theirs"), "theirs");
 }
 
@@ -143,7 +176,8 @@ TEST(ResumableDirectory, Refusals) {
   fs::create_symlink("elsewhere", dir / ".link.esparse-partial");
   EXPECT_FAILURE(ResumableDirectory::open(dir / "link", false), StatusKind::invalid_argument, "got something else");
   fs::create_symlink("elsewhere/lock", dir / ".locked.esparse-lock");
-  EXPECT_FAILURE(ResumableDirectory::open(dir / "locked", false), StatusKind::io, ".locked.esparse-lock: cannot open");
+  EXPECT_FAILURE(ResumableDirectory::open(dir / "locked", false), StatusKind::io,
+                 "/locked: cannot open .locked.esparse-lock beside it");
   EXPECT_TRUE(fs::is_empty(dir / "elsewhere"));
   fs::permissions(dir.path(), fs::perms(0555));
   const Unprivileged scope;
