@@ -15,6 +15,17 @@ struct SiteCost {
   int64_t solve_bytes = 0;
 };
 
+// Of docs/methods/channel-shuffle.md, section 6. A maximum with its addition takes as long as three operations of a
+// matrix product.
+double shuffle_operations(const LinearRecipe& recipe, double out, double in) {
+  const ShuffleOptions& options = recipe.shuffle;
+  const double rows = options.rows > 0 ? std::min(out, static_cast<double>(options.rows)) : out;
+  const int starts = options.method == ShuffleMethod::global_local ? 2 : 1;
+  if (options.swaps()) return 3 * 7 * starts * rows * in * static_cast<double>(options.block);
+  if (options.method != ShuffleMethod::lsa) return 0;
+  return 3 * rows * in * in / static_cast<double>(recipe.target.pattern.group * options.lsa_blocks);
+}
+
 SiteCost site_cost(const DecoderBlock& block, InputSite site, const Recipe& recipe, double tokens) {
   SiteCost cost;
   StatisticsNeeds needs;
@@ -33,7 +44,7 @@ SiteCost site_cost(const DecoderBlock& block, InputSite site, const Recipe& reci
     if (own.update.mask_update == MaskUpdate::obs) cost.operations += size * width;
     if (own.update.mask_update == MaskUpdate::admm) cost.operations += 2 * size * width * 60;
     if (own.update.descent) cost.operations += 2 * size * width * (0.6 * own.sweeps);
-    if (own.shuffle.local) cost.operations += 12 * size * static_cast<double>(own.shuffle.block);
+    if (own.shuffles()) cost.operations += shuffle_operations(own, static_cast<double>(linear->out_features()), width);
   }
   const double square = static_cast<double>(in) * static_cast<double>(in);
   if (needs.gram) cost.operations += tokens * square + 2 * square * static_cast<double>(in);

@@ -38,7 +38,7 @@ ChannelOrder per_head_order(const Matrix<float>& saliency, const OrderFreedom& f
         const auto slice = saliency.row(i).subspan((kv_head * shared + s) * width, width);
         std::copy(slice.begin(), slice.end(), slices.row(s * saliency.rows() + i).begin());
       }
-    const ChannelOrder within = find_channel_order(slices.view(), pattern, options);
+    const ChannelOrder within = find_channel_order(slices.view(), pattern, options).order;
     for (int64_t s = 0; s < shared; ++s)
       for (int32_t channel : within) order.push_back(static_cast<int32_t>((kv_head * shared + s) * width + channel));
   }
@@ -51,7 +51,7 @@ ChannelOrder find_layer_order(const std::vector<Matrix<float>>& saliency, const 
                               NmPattern pattern, const ShuffleOptions& options) {
   const Matrix<float> stacked = stack_normalised(saliency);
   if (freedom.num_heads > 1) return per_head_order(stacked, freedom, pattern, options);
-  return find_channel_order(stacked.view(), pattern, options);
+  return find_channel_order(stacked.view(), pattern, options).order;
 }
 
 }  // namespace esparse

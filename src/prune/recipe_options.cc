@@ -61,18 +61,19 @@ Status set_pattern(LinearRecipe& recipe, std::string_view text) {
   return {};
 }
 
-// Takes kind and which channels, but not the numbers that have settings of their own.
+// Takes the method; the numbers have settings of their own.
 Status set_shuffle(LinearRecipe& recipe, std::string_view text) {
-  ESPARSE_ASSIGN_OR_RETURN(ShuffleOptions parsed, ShuffleOptions::parse(text));
-  parsed.deal = recipe.shuffle.deal;
-  parsed.block = recipe.shuffle.block;
-  recipe.shuffle = parsed;
+  ESPARSE_ASSIGN_OR_RETURN(const ShuffleOptions parsed, ShuffleOptions::parse(text));
+  recipe.shuffle.method = parsed.method;
   return {};
 }
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // The search keeps 8 x block^2 bytes per block: 128 MiB.
 constexpr int64_t kMaxShuffleBlock = 4096;
+// More pieces than groups and more rows than there are ask for nothing else; these only keep typing errors out.
+constexpr int64_t kMaxLsaBlocks = 1 << 20;
+constexpr int64_t kMaxShuffleRows = 1 << 30;
 
 using L = LinearRecipe;
 using Text = std::string_view;
@@ -95,10 +96,18 @@ constexpr std::array kLinearOptions = {
     RecipeOption{"deal", "Global shuffle: snake or deal",
                  [](L& r, Text v) { return take(parse_deal_style(v), r.shuffle.deal); },
                  [](const L& r) { return Json(r.shuffle.deal == DealStyle::snake ? "snake" : "deal"); },
-                 [](const L& r) { return r.shuffle.global; }},
+                 [](const L& r) { return r.shuffle.deals(); }},
     RecipeOption{"shuffle_block", "Local shuffle: channels searched together",
                  [](L& r, Text v) { return set_count<int64_t>(v, 1, kMaxShuffleBlock, r.shuffle.block); },
-                 [](const L& r) { return Json(r.shuffle.block); }, [](const L& r) { return r.shuffle.local; }},
+                 [](const L& r) { return Json(r.shuffle.block); }, [](const L& r) { return r.shuffle.swaps(); }},
+    RecipeOption{"lsa_blocks", "lsa: pieces of the channels that are assigned each for itself",
+                 [](L& r, Text v) { return set_count<int64_t>(v, 1, kMaxLsaBlocks, r.shuffle.lsa_blocks); },
+                 [](const L& r) { return Json(r.shuffle.lsa_blocks); },
+                 [](const L& r) { return r.shuffle.method == ShuffleMethod::lsa; }},
+    RecipeOption{"shuffle_rows", "Rows of the saliency that the shuffle searches, evenly spaced; 0 means all",
+                 [](L& r, Text v) { return set_count<int64_t>(v, 0, kMaxShuffleRows, r.shuffle.rows); },
+                 [](const L& r) { return Json(r.shuffle.rows); },
+                 [](const L& r) { return r.shuffles() && r.shuffle.rows > 0; }},
     RecipeOption{"update", "How the rest adapts: none, or refit, obs | admm | dsnot, descent, joined by '+'",
                  [](L& r, Text v) { return take(UpdateSteps::parse(v), r.update); },
                  [](const L& r) { return Json(r.update.text()); }, always},

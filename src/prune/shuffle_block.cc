@@ -1,49 +1,22 @@
 #include "prune/shuffle_block.h"
 
 #include <algorithm>
-#include <limits>
-#include <numeric>
+#include <array>
 #include <tuple>
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "kernels/shuffle_kernels.h"
+#include "prune/shuffle_panel.h"
 
 namespace esparse {
-namespace {
-
-// sum of max(x, t); count is a multiple of kLanes.
-template <int64_t kLanes>
-float sum_of_max(const float* x, const float* t, int64_t count) {
-  float lanes[kLanes] = {};
-  for (int64_t r = 0; r < count; r += kLanes)
-    for (int64_t l = 0; l < kLanes; ++l) lanes[l] += x[r + l] > t[r + l] ? x[r + l] : t[r + l];
-  for (int64_t half = kLanes / 2; half > 0; half /= 2)
-    for (int64_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
-  return lanes[0];
-}
-
-// Inserts one score per lane into lists of the `count` largest so far, largest first.
-template <int64_t kLanes>
-void insert_scores(const float* scores, float (*top)[kLanes], int count) {
-  float x[kLanes];
-  std::copy_n(scores, kLanes, x);
-  for (int n = 0; n < count; ++n) {
-    for (int64_t l = 0; l < kLanes; ++l) {
-      const float larger = x[l] > top[n][l] ? x[l] : top[n][l];
-      x[l] = x[l] > top[n][l] ? top[n][l] : x[l];
-      top[n][l] = larger;
-    }
-  }
-}
-
-}  // namespace
 
 BlockSwapSearch::BlockSwapSearch(MatrixView<const float> saliency, NmPattern pattern, std::span<const int32_t> channels,
                                  double min_gain)
     : pattern_(pattern),
       channels_(static_cast<int64_t>(channels.size())),
       groups_(channels_ / pattern.group),
-      padded_rows_(ceil_div(saliency.rows, kLanes) * kLanes),
+      padded_rows_(padded_rows(saliency.rows)),
       min_gain_(min_gain),
       columns_(channels.begin(), channels.end()),
       members_(channels_),
@@ -58,67 +31,50 @@ BlockSwapSearch::BlockSwapSearch(MatrixView<const float> saliency, NmPattern pat
     members_[c] = static_cast<int32_t>(c);
     group_of_[c] = static_cast<int32_t>(c / pattern.group);
   }
-  load_values(saliency);
+  for (int64_t panel = 0; panel * kPanelRows < padded_rows_; ++panel)
+    load_panel(saliency, panel * kPanelRows, panel_rows(panel), columns_, values_.data() + panel_offset(panel));
   const std::vector<uint8_t> all(groups_, 1);
   parallel_for_sized(groups_, groups_ * threshold_operations(), [&](int64_t group, int) { refresh_thresholds(group); });
   refresh(all);
 }
 
+int64_t BlockSwapSearch::panel_offset(int64_t panel) const { return panel * kPanelRows * channels_; }
+
 int64_t BlockSwapSearch::panel_rows(int64_t panel) const {
   return std::min(kPanelRows, padded_rows_ - panel * kPanelRows);
 }
 
-void BlockSwapSearch::load_values(MatrixView<const float> saliency) {
-  for (int64_t panel = 0; panel * kPanelRows < padded_rows_; ++panel) {
-    const int64_t rows = panel_rows(panel);
-    float* target = values_.data() + panel_offset(panel);
-    for (int64_t r = 0; r < std::min(rows, saliency.rows - panel * kPanelRows); ++r) {
-      const float* source = saliency.row(panel * kPanelRows + r).data();
-      for (int64_t c = 0; c < channels_; ++c) target[c * rows + r] = source[columns_[c]];
-    }
-  }
-}
-
-// t_c of the group's channels, and the group's mass: a channel among the N largest scores of a row leaves the N+1st as
-// N-th of the others, any other channel leaves the N-th.
+// t_c of the group's channels, and the group's mass.
 void BlockSwapSearch::refresh_thresholds(int64_t group) {
-  const int kept = pattern_.kept;
-  const std::span members(members_.data() + group * pattern_.group, pattern_.group);
-  float top[NmPattern::kMaxGroup][kLanes];
-  double lanes[kLanes] = {};
+  const int32_t* members = members_.data() + group * pattern_.group;
+  std::array<const float*, NmPattern::kMaxGroup> values;
+  std::array<float*, NmPattern::kMaxGroup> thresholds;
+  mass_[group] = 0.0;
   for (int64_t panel = 0; panel * kPanelRows < padded_rows_; ++panel) {
     const int64_t rows = panel_rows(panel);
-    const float* values = values_.data() + panel_offset(panel);
-    float* thresholds = thresholds_.data() + panel_offset(panel);
-    for (int64_t r = 0; r < rows; r += kLanes) {
-      std::fill_n(&top[0][0], (kept + 1) * kLanes, -std::numeric_limits<float>::infinity());
-      for (int32_t c : members) insert_scores<kLanes>(values + c * rows + r, top, kept + 1);
-      for (int n = 0; n < kept; ++n)
-        for (int64_t l = 0; l < kLanes; ++l) lanes[l] += top[n][l];
-      for (int32_t c : members) {
-        const float* x = values + c * rows + r;
-        float* t = thresholds + c * rows + r;
-        for (int64_t l = 0; l < kLanes; ++l) t[l] = x[l] >= top[kept - 1][l] ? top[kept][l] : top[kept - 1][l];
-      }
+    for (int k = 0; k < pattern_.group; ++k) {
+      values[k] = values_.data() + panel_offset(panel) + members[k] * rows;
+      thresholds[k] = thresholds_.data() + panel_offset(panel) + members[k] * rows;
     }
+    mass_[group] +=
+        shuffle_kernels().group_thresholds(values.data(), pattern_.kept, pattern_.group, rows, thresholds.data());
   }
-  mass_[group] = std::accumulate(std::begin(lanes), std::end(lanes), 0.0);
 }
 
-// The rows P[c] of the group's channels.
-void BlockSwapSearch::refresh_gains(int64_t group) {
-  const int32_t* members = members_.data() + group * pattern_.group;
-  for (int k = 0; k < pattern_.group; ++k) std::fill_n(sums_.begin() + members[k] * channels_, channels_, 0.0);
+// The rows P[c] of at most kThresholdsAtOnce channels.
+void BlockSwapSearch::refresh_gains(std::span<const int32_t> channels) {
+  std::array<const float*, kThresholdsAtOnce> thresholds;
+  std::array<double*, kThresholdsAtOnce> sums;
+  const auto count = static_cast<int64_t>(channels.size());
+  for (int64_t i = 0; i < count; ++i) {
+    sums[i] = sums_.data() + channels[i] * channels_;
+    std::fill_n(sums[i], channels_, 0.0);
+  }
   for (int64_t panel = 0; panel * kPanelRows < padded_rows_; ++panel) {
     const int64_t rows = panel_rows(panel);
-    const float* values = values_.data() + panel_offset(panel);
-    const float* thresholds = thresholds_.data() + panel_offset(panel);
-    for (int64_t d = 0; d < channels_; ++d) {
-      for (int k = 0; k < pattern_.group; ++k) {
-        const int64_t c = members[k];
-        sums_[c * channels_ + d] += sum_of_max<kLanes>(values + d * rows, thresholds + c * rows, rows);
-      }
-    }
+    for (int64_t i = 0; i < count; ++i) thresholds[i] = thresholds_.data() + panel_offset(panel) + channels[i] * rows;
+    shuffle_kernels().add_sums_of_max(thresholds.data(), count, values_.data() + panel_offset(panel), channels_, rows,
+                                      sums.data());
   }
 }
 
@@ -141,19 +97,27 @@ BlockSwapSearch::Swap BlockSwapSearch::best_swap(int64_t s, int64_t t) const {
 }
 
 void BlockSwapSearch::refresh_best_swaps(const std::vector<uint8_t>& changed) {
-  for (int64_t s = 0; s < groups_; ++s)
+  const auto pairs = groups_ * std::ranges::count(changed, 1);
+  parallel_for_sized(groups_, pairs * pattern_.group * pattern_.group, [&](int64_t s, int) {
     for (int64_t t = s + 1; t < groups_; ++t)
       if ((changed[s] | changed[t]) != 0) best_[s * groups_ + t] = best_swap(s, t);
+  });
 }
 
 // Brings P and the best swaps up to date with the thresholds of the groups that changed.
 void BlockSwapSearch::refresh(const std::vector<uint8_t>& changed) {
-  std::vector<int64_t> groups;
-  for (int64_t group = 0; group < groups_; ++group)
-    if (changed[group] != 0) groups.push_back(group);
-  const auto count = static_cast<int64_t>(groups.size());
-  parallel_for_sized(count, count * pattern_.group * channels_ * padded_rows_,
-                     [&](int64_t index, int) { refresh_gains(groups[index]); });
+  std::vector<int32_t> channels;
+  for (int64_t group = 0; group < groups_; ++group) {
+    const auto first = members_.begin() + group * pattern_.group;
+    if (changed[group] != 0) channels.insert(channels.end(), first, first + pattern_.group);
+  }
+  const auto count = static_cast<int64_t>(channels.size());
+  const int64_t work = count * channels_ * padded_rows_;
+  parallel_for_sized(ceil_div(count, kThresholdsAtOnce), work, [&](int64_t index, int) {
+    const int64_t first = index * kThresholdsAtOnce;
+    refresh_gains(std::span(channels).subspan(first, std::min(kThresholdsAtOnce, count - first)));
+  });
+  max_additions_ += work;
   refresh_best_swaps(changed);
 }
 

@@ -32,6 +32,8 @@ class BlockSwapSearch {
   // places; they must stand in different groups.
   double gain(int64_t a, int64_t b) const;
   int64_t group_of(int64_t channel) const { return group_of_[channel]; }
+  // Maxima taken and added up for P so far: what the search spends its time on.
+  int64_t max_additions() const { return max_additions_; }
 
  private:
   struct Swap {
@@ -40,12 +42,11 @@ class BlockSwapSearch {
     int32_t second = -1;
   };
 
-  void load_values(MatrixView<const float> saliency);
-  int64_t panel_offset(int64_t panel) const { return panel * kPanelRows * channels_; }
+  int64_t panel_offset(int64_t panel) const;
   int64_t panel_rows(int64_t panel) const;
   int64_t threshold_operations() const { return padded_rows_ * pattern_.group * (pattern_.kept + 1); }  // of one group
   void refresh_thresholds(int64_t group);
-  void refresh_gains(int64_t group);
+  void refresh_gains(std::span<const int32_t> channels);
   void refresh_best_swaps(const std::vector<uint8_t>& changed);
   Swap best_swap(int64_t s, int64_t t) const;
   void refresh(const std::vector<uint8_t>& changed);
@@ -53,17 +54,12 @@ class BlockSwapSearch {
   void exchange(const Swap& swap);
   bool make(const Swap& swap);
 
-  // Rows are handled in panels: a panel of a group's thresholds (4 KiB for M = 4) stays in the L1 cache while all
-  // channels' panels stream past it, and float sums over so few rows stay exact enough.
-  static constexpr int64_t kPanelRows = 256;
-  // Fixed number of partial sums: the order of additions is the same whatever vectors the compiler uses.
-  static constexpr int64_t kLanes = 16;
-
   NmPattern pattern_;
   int64_t channels_;
   int64_t groups_;
-  int64_t padded_rows_;  // a multiple of kLanes; the rows added are zero and add nothing to any gain
+  int64_t padded_rows_;
   double min_gain_;
+  int64_t max_additions_ = 0;
   std::vector<int32_t> columns_;   // of the saliency
   std::vector<int32_t> members_;   // [groups, M] channels of the block
   std::vector<int32_t> group_of_;  // [channels]

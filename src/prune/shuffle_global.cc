@@ -16,6 +16,20 @@ std::vector<double> channel_means(MatrixView<const float> saliency) {
   return means;
 }
 
+// Rank r goes to slot r div G of group r mod G; `snake` deals every second round backwards.
+ChannelOrder deal(const ChannelOrder& ranked, NmPattern pattern, DealStyle style) {
+  const auto channels = static_cast<int64_t>(ranked.size());
+  const int64_t groups = channels / pattern.group;
+  ChannelOrder order(ranked.size());
+  for (int64_t rank = 0; rank < channels; ++rank) {
+    const int64_t slot = rank / groups;
+    const bool backwards = style == DealStyle::snake && slot % 2 == 1;
+    const int64_t group = backwards ? groups - 1 - rank % groups : rank % groups;
+    order[group * pattern.group + slot] = ranked[rank];
+  }
+  return order;
+}
+
 }  // namespace
 
 ChannelOrder global_naive_shuffle(MatrixView<const float> saliency, NmPattern pattern, DealStyle style) {
@@ -23,18 +37,15 @@ ChannelOrder global_naive_shuffle(MatrixView<const float> saliency, NmPattern pa
   const std::vector<double> means = channel_means(saliency);
   ChannelOrder ranked = identity_order(saliency.cols);
   std::ranges::stable_sort(ranked, [&](int32_t a, int32_t b) { return means[a] > means[b]; });
+  return deal(ranked, pattern, style);
+}
 
-  // E-Sparse, global naive shuffle: rank r goes to slot r div G of group r mod G; `snake` deals every second round
-  // backwards.
-  const int64_t groups = saliency.cols / pattern.group;
-  ChannelOrder order(ranked.size());
-  for (int64_t rank = 0; rank < saliency.cols; ++rank) {
-    const int64_t slot = rank / groups;
-    const bool backwards = style == DealStyle::snake && slot % 2 == 1;
-    const int64_t group = backwards ? groups - 1 - rank % groups : rank % groups;
-    order[group * pattern.group + slot] = ranked[rank];
-  }
-  return order;
+ChannelOrder heuristic_allocation(MatrixView<const float> saliency, NmPattern pattern) {
+  ESPARSE_CHECK(pattern.valid() && saliency.cols % pattern.group == 0);
+  const std::vector<double> means = channel_means(saliency);
+  ChannelOrder ranked = identity_order(saliency.cols);
+  std::ranges::stable_sort(ranked, [&](int32_t a, int32_t b) { return means[a] < means[b]; });
+  return deal(ranked, pattern, DealStyle::snake);
 }
 
 }  // namespace esparse

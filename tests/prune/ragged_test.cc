@@ -39,28 +39,30 @@ TEST(RaggedShuffle, RetainedMassWorkedExample) {
 
 TEST(RaggedShuffle, OrdersTheWholeGroupsAndLeavesTheTail) {
   for (const NmPattern pattern : {NmPattern{2, 4}, {4, 8}, {1, 2}, {5, 7}, {8, 16}})
-    for (const char* shuffle : {"none", "global", "local", "global+local"})
+    for (const char* shuffle : {"none", "global", "local", "global+local", "lsa"})
       for (int64_t tail = 1; tail < pattern.group; ++tail) {
         const ShuffleOptions options = *ShuffleOptions::parse(shuffle);
         const int64_t whole = 6 * pattern.group, channels = whole + tail;
         const Matrix<float> saliency = correlated_saliency(30, channels, 0.8f, static_cast<int>(tail));
         Matrix<float> leading(30, whole);
         for (int64_t row = 0; row < 30; ++row) std::copy_n(saliency.row(row).begin(), whole, leading.row(row).begin());
-        ChannelOrder expected = find_channel_order(leading.view(), pattern, options);
+        ChannelOrder expected = find_channel_order(leading.view(), pattern, options).order;
         for (int64_t channel = whole; channel < channels; ++channel) expected.push_back(static_cast<int32_t>(channel));
-        const ChannelOrder order = find_channel_order(saliency.view(), pattern, options);
+        const ShuffleResult result = find_channel_order(saliency.view(), pattern, options);
+        const ChannelOrder& order = result.order;
         ASSERT_EQ(order, expected) << pattern.text() << " " << shuffle << " " << channels;
         const double mass = mass_reference(saliency, pattern, order);
         EXPECT_NEAR(retained_mass(saliency.view(), pattern, order), mass, 1e-12 * mass);
-        if (options.local) {
-          EXPECT_GE(mass, mass_reference(saliency, pattern, identity_order(channels)));
-        }
+        const double identity_mass = mass_reference(saliency, pattern, identity_order(channels));
+        EXPECT_GE(mass, identity_mass * (1 - 1e-12));
+        EXPECT_NEAR(result.retained / result.retained_identity, mass / identity_mass, 1e-12);
       }
 }
 
 TEST(RaggedShuffle, NoWholeGroupKeepsEveryChannel) {
   const Matrix<float> saliency = correlated_saliency(10, 13, 0.8f, 1);
-  EXPECT_EQ(find_channel_order(saliency.view(), {8, 16}, *ShuffleOptions::parse("global+local")), identity_order(13));
+  EXPECT_EQ(find_channel_order(saliency.view(), {8, 16}, *ShuffleOptions::parse("global+local")).order,
+            identity_order(13));
 }
 
 // Four heads of six channels, 4:12: heads are narrower than a group, so their channels stay; 24 is a whole number of

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <random>
 
 #include <gtest/gtest.h>
@@ -25,13 +26,14 @@ Matrix<float> crowded_saliency() {
 }
 
 TEST(Shuffle, OptionsParse) {
-  for (const char* text : {"none", "global", "local", "global+local"}) {
+  for (const char* text : {"none", "global", "local", "global+local", "lsa"}) {
     const auto options = ShuffleOptions::parse(text);
     ASSERT_OK(options);
     EXPECT_EQ(options->text(), text);
   }
-  for (const char* text : {"", "local+global", "Global", "global+", "all", "global local"})
-    EXPECT_FAILURE(ShuffleOptions::parse(text), StatusKind::invalid_argument, "none, global, local or global+local");
+  for (const char* text : {"", "local+global", "Global", "global+", "all", "global local", "LSA"})
+    EXPECT_FAILURE(ShuffleOptions::parse(text), StatusKind::invalid_argument,
+                   "none, global, local, global+local or lsa");
   EXPECT_EQ(*parse_deal_style("deal"), DealStyle::deal);
   EXPECT_EQ(*parse_deal_style("snake"), DealStyle::snake);
   EXPECT_FAILURE(parse_deal_style("plain"), StatusKind::invalid_argument, "snake or deal");
@@ -80,7 +82,8 @@ TEST(Shuffle, LocalStaysInsideItsBlocks) {
 }
 
 TEST(Shuffle, LocalNeverLowersTheMass) {
-  for (const NmPattern pattern : {NmPattern{2, 4}, {1, 4}, {3, 4}, {4, 8}, {3, 8}, {6, 8}, {5, 7}, {8, 16}, {1, 2}}) {
+  for (const NmPattern pattern :
+       {NmPattern{2, 4}, {1, 4}, {3, 4}, {2, 8}, {4, 8}, {3, 8}, {6, 8}, {5, 7}, {8, 16}, {1, 2}}) {
     for (int seed = 0; seed < 6; ++seed) {
       const int64_t channels = pattern.group * (seed + 5);
       const Matrix<float> saliency = correlated_saliency(1 + 30 * seed, channels, 0.8f, seed);
@@ -116,33 +119,111 @@ TEST(Shuffle, FindNeverRetainsLessThanItsParts) {
     const Matrix<float> saliency = correlated_saliency(60, 128, 0.3f * static_cast<float>(seed), seed);
     const auto mass = [&](const ChannelOrder& order) { return retained_mass(saliency.view(), k24, order); };
     options.block = 64;
-    const ChannelOrder order = find_channel_order(saliency.view(), k24, options);
+    const ChannelOrder order = find_channel_order(saliency.view(), k24, options).order;
     EXPECT_TRUE(is_permutation_of_channels(order));
     EXPECT_GE(mass(order), mass(identity_order(128)));
     EXPECT_GE(mass(order), mass(local_block_shuffle(saliency.view(), k24, identity_order(128), 64)));
     const ChannelOrder dealt = global_naive_shuffle(saliency.view(), k24, options.deal);
     EXPECT_GE(mass(order), mass(local_block_shuffle(saliency.view(), k24, dealt, 64)));
-    EXPECT_EQ(find_channel_order(saliency.view(), k24, *ShuffleOptions::parse("global")), dealt);
-    EXPECT_EQ(find_channel_order(saliency.view(), k24, *ShuffleOptions::parse("none")), identity_order(128));
+    const auto global = find_channel_order(saliency.view(), k24, *ShuffleOptions::parse("global"));
+    EXPECT_EQ(global.order, mass(dealt) < mass(identity_order(128)) ? identity_order(128) : dealt);
+    const auto none = find_channel_order(saliency.view(), k24, *ShuffleOptions::parse("none"));
+    EXPECT_EQ(none.order, identity_order(128));
   }
 }
 
 TEST(Shuffle, SameForAnyThreadCount) {
-  ShuffleOptions options = *ShuffleOptions::parse("global+local");
-  // Several blocks side by side, and one block whose inside is split.
-  const Matrix<float> saliency = correlated_saliency(80, 192, 0.8f, 7);
-  for (int64_t block : {16, 192}) {
-    options.block = block;
-    set_thread_count(1);
-    const ChannelOrder one = find_channel_order(saliency.view(), k24, options);
-    const double mass = retained_mass(saliency.view(), k24, one);
-    for (int threads : {2, 3}) {
-      set_thread_count(threads);
-      EXPECT_EQ(find_channel_order(saliency.view(), k24, options), one);
-      EXPECT_EQ(retained_mass(saliency.view(), k24, one), mass);
+  // Several blocks side by side, and one block whose inside is split. 400 rows: a second panel.
+  const Matrix<float> saliency = correlated_saliency(400, 192, 0.8f, 7);
+  for (const char* text : {"global+local", "lsa"}) {
+    for (int64_t blocks : {12, 1}) {
+      ShuffleOptions options = *ShuffleOptions::parse(text);
+      options.block = 192 / blocks;
+      options.lsa_blocks = blocks;
+      set_thread_count(1);
+      const ShuffleResult one = find_channel_order(saliency.view(), k24, options);
+      for (int threads : {2, 3, 4}) {
+        set_thread_count(threads);
+        const ShuffleResult other = find_channel_order(saliency.view(), k24, options);
+        EXPECT_EQ(other.order, one.order) << text << " " << blocks;
+        EXPECT_EQ(other.retained, one.retained);
+        EXPECT_EQ(other.retained_identity, one.retained_identity);
+      }
     }
   }
   set_thread_count(0);
+}
+
+double share_reference(const Matrix<float>& saliency, NmPattern pattern, const ChannelOrder& order, int64_t step) {
+  double kept = 0.0, all = 0.0;
+  for (int64_t row = 0; row < saliency.rows(); row += step) {
+    for (int64_t first = 0; first < saliency.cols(); first += pattern.group) {
+      std::vector<float> scores;
+      for (int64_t k = first; k < first + pattern.group; ++k) scores.push_back(saliency(row, order[k]));
+      std::ranges::sort(scores, std::greater<>());
+      for (int k = 0; k < pattern.group; ++k) {
+        all += scores[k];
+        if (k < pattern.kept) kept += scores[k];
+      }
+    }
+  }
+  return kept / all;
+}
+
+// 60 of 240 rows are every fourth. The shares are those of all rows, and of the rows searched.
+TEST(Shuffle, SearchOnSomeRowsReportsWhatItIsWorthOnAll) {
+  const Matrix<float> saliency = correlated_saliency(240, 96, 0.8f, 12);
+  Matrix<float> sample(60, 96);
+  for (int64_t row = 0; row < 60; ++row) std::ranges::copy(saliency.row(4 * row), sample.row(row).begin());
+  for (const char* text : {"global", "local", "global+local", "lsa"}) {
+    ShuffleOptions options = *ShuffleOptions::parse(text);
+    const ShuffleResult full = find_channel_order(saliency.view(), k24, options);
+    EXPECT_EQ(full.retained_on_searched_rows, full.retained);
+    const ShuffleResult of_sample = find_channel_order(sample.view(), k24, options);
+    options.rows = 60;
+    const ShuffleResult result = find_channel_order(saliency.view(), k24, options);
+    EXPECT_EQ(result.order, of_sample.order) << text;
+    EXPECT_NEAR(result.retained, share_reference(saliency, k24, result.order, 1), 1e-12);
+    EXPECT_NEAR(result.retained_identity, share_reference(saliency, k24, identity_order(96), 1), 1e-12);
+    EXPECT_NEAR(result.retained_on_searched_rows, share_reference(saliency, k24, result.order, 4), 1e-12);
+    EXPECT_GT(result.retained, result.retained_identity);
+    EXPECT_NE(result.retained_on_searched_rows, result.retained);
+    for (int64_t rows : {0, 240, 1000}) {
+      options.rows = rows;
+      EXPECT_EQ(find_channel_order(saliency.view(), k24, options).order, full.order);
+    }
+  }
+}
+
+// The searched rows 0 and 2 are 10 9 8 7 | 4 3 2 1: dealing gives groups {0, 3, 4, 7} and {1, 2, 5, 6}, 34 of 44. The
+// rows between are 50 0 0 50 | 50 0 0 50: the identity keeps all of their 200, the dealt order half. On all rows 452 of
+// 488 against 268.
+TEST(Shuffle, SearchOnSomeRowsFallsBackToTheIdentity) {
+  Matrix<float> saliency = crowded_saliency();
+  for (int64_t row : {1, 3})
+    for (int64_t j = 0; j < 8; ++j) saliency(row, j) = j % 4 == 0 || j % 4 == 3 ? 50.0f : 0.0f;
+  for (const char* text : {"global", "lsa"}) {
+    ShuffleOptions options = *ShuffleOptions::parse(text);
+    options.rows = 2;
+    const ShuffleResult result = find_channel_order(saliency.view(), k24, options);
+    EXPECT_EQ(result.order, identity_order(8)) << text;
+    EXPECT_EQ(result.retained_identity, 452.0 / 488.0);
+    EXPECT_EQ(result.retained, 452.0 / 488.0);
+    EXPECT_EQ(result.retained_on_searched_rows, 34.0 / 44.0);
+  }
+}
+
+TEST(Shuffle, NothingToKeepCountsAsAllKept) {
+  for (const char* text : {"none", "global+local", "lsa"}) {
+    const ShuffleOptions options = *ShuffleOptions::parse(text);
+    for (int64_t channels : {0, 16}) {
+      const ShuffleResult result = find_channel_order(Matrix<float>(4, channels).view(), k24, options);
+      EXPECT_EQ(result.retained, 1.0);
+      EXPECT_EQ(result.retained_identity, 1.0);
+      EXPECT_EQ(result.retained_on_searched_rows, 1.0);
+      EXPECT_TRUE(is_permutation_of_channels(result.order));
+    }
+  }
 }
 
 // Share of the mass kept by 2:4 for channel scales that change slowly from channel to channel (128 x 512), where a
@@ -174,7 +255,7 @@ TEST(Shuffle, PermutedLayerGivesTheSameOutputs) {
   for (float& value : weight.values()) value = static_cast<float>(random() % 201) - 100.0f;
   for (float& value : input) value = static_cast<float>(random() % 21) - 10.0f;
   for (size_t k = 0; k < weight.values().size(); ++k) saliency.values()[k] = std::fabs(weight.values()[k]);
-  const ChannelOrder order = find_channel_order(saliency.view(), k24, *ShuffleOptions::parse("global+local"));
+  const ChannelOrder order = find_channel_order(saliency.view(), k24, *ShuffleOptions::parse("global+local")).order;
   Matrix<float> ordered(16, 48);
   for (int64_t i = 0; i < 16; ++i)
     for (int64_t k = 0; k < 48; ++k) ordered(i, k) = saliency(i, order[k]), permuted(i, k) = weight(i, order[k]);
