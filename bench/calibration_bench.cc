@@ -95,7 +95,7 @@ int bench(const SyntheticShape& shape, int64_t tokens) {
       {"forward_block",
        [&] {
          hidden = start;
-         model.forward_block(0, hidden.view(), 0, cache, nullptr);
+         model.forward_block(model.blocks()[0], hidden.view(), 0, cache, nullptr);
        }},
       {"  its 7 linears",
        [&] {

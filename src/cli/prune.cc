@@ -157,6 +157,23 @@ std::string warnings(const PruneReport& report, const Totals& totals) {
   return text;
 }
 
+// What searching only some rows has cost the shuffle.
+std::string subsampling_note(const Recipe& chosen, const PruneReport& report) {
+  double before = 0, after = 0, searched = 0, count = 0;
+  for (const PrunedLinear& linear : report.linears) {
+    if (!linear.shuffle) continue;
+    before += linear.shuffle->retained_before;
+    after += linear.shuffle->retained;
+    searched += linear.shuffle->retained_on_searched_rows;
+    ++count;
+  }
+  if (count == 0 || chosen.base.shuffle.rows == 0) return "";
+  return fmt::format(
+      "shuffle searched {} rows: it keeps {:.2f} % of their saliency, {:.2f} % of all rows' ({:.2f} % without "
+      "shuffle)\n",
+      chosen.base.shuffle.rows, 100 * searched / count, 100 * after / count, 100 * before / count);
+}
+
 Status PruneCommand::print(const Recipe& chosen, const PruneReport& report, double seconds) const {
   const Totals totals = add_up(report);
   if (common.json) {
@@ -185,7 +202,7 @@ Status PruneCommand::print(const Recipe& chosen, const PruneReport& report, doub
        format_count(totals.dense), format_count(totals.now),
        percent(true, static_cast<double>(totals.now) / static_cast<double>(std::max<int64_t>(totals.dense, 1))),
        format_duration(seconds), format_bytes(peak_resident_bytes())});
-  return print_out(table.text() + warnings(report, totals));
+  return print_out(table.text() + subsampling_note(chosen, report) + warnings(report, totals));
 }
 
 Status PruneCommand::run() const {

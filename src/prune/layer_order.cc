@@ -26,11 +26,11 @@ Matrix<float> stack_normalised(const std::vector<Matrix<float>>& parts) {
 }
 
 // One order per KV head, found on the slices of its query heads one below the other, repeated for each of them.
-ChannelOrder per_head_order(const Matrix<float>& saliency, const OrderFreedom& freedom, NmPattern pattern,
-                            const ShuffleOptions& options) {
+ShuffleResult per_head_order(const Matrix<float>& saliency, const OrderFreedom& freedom, NmPattern pattern,
+                             const ShuffleOptions& options) {
   const int64_t width = saliency.cols() / freedom.num_heads, shared = freedom.num_heads / freedom.num_kv_heads;
-  if (width % pattern.group != 0) return identity_order(saliency.cols());
-  ChannelOrder order;
+  if (width % pattern.group != 0) return find_channel_order(saliency.view(), pattern, {});  // stays as it is
+  ShuffleResult result{{}, 0, 0, 0};
   for (int64_t kv_head = 0; kv_head < freedom.num_kv_heads; ++kv_head) {
     Matrix<float> slices(saliency.rows() * shared, width);
     for (int64_t s = 0; s < shared; ++s)
@@ -38,20 +38,25 @@ ChannelOrder per_head_order(const Matrix<float>& saliency, const OrderFreedom& f
         const auto slice = saliency.row(i).subspan((kv_head * shared + s) * width, width);
         std::copy(slice.begin(), slice.end(), slices.row(s * saliency.rows() + i).begin());
       }
-    const ChannelOrder within = find_channel_order(slices.view(), pattern, options).order;
+    const ShuffleResult within = find_channel_order(slices.view(), pattern, options);
     for (int64_t s = 0; s < shared; ++s)
-      for (int32_t channel : within) order.push_back(static_cast<int32_t>((kv_head * shared + s) * width + channel));
+      for (int32_t channel : within.order)
+        result.order.push_back(static_cast<int32_t>((kv_head * shared + s) * width + channel));
+    const auto heads = static_cast<double>(freedom.num_kv_heads);
+    result.retained_identity += within.retained_identity / heads;
+    result.retained += within.retained / heads;
+    result.retained_on_searched_rows += within.retained_on_searched_rows / heads;
   }
-  return order;
+  return result;
 }
 
 }  // namespace
 
-ChannelOrder find_layer_order(const std::vector<Matrix<float>>& saliency, const OrderFreedom& freedom,
-                              NmPattern pattern, const ShuffleOptions& options) {
+ShuffleResult find_layer_order(const std::vector<Matrix<float>>& saliency, const OrderFreedom& freedom,
+                               NmPattern pattern, const ShuffleOptions& options) {
   const Matrix<float> stacked = stack_normalised(saliency);
   if (freedom.num_heads > 1) return per_head_order(stacked, freedom, pattern, options);
-  return find_channel_order(stacked.view(), pattern, options).order;
+  return find_channel_order(stacked.view(), pattern, options);
 }
 
 }  // namespace esparse

@@ -9,9 +9,9 @@
 namespace esparse {
 
 // saliency: per pruned linear, [out_features, in_features]. Each is divided by its mean, so that none drowns the
-// others.
-ChannelOrder find_layer_order(const std::vector<Matrix<float>>& saliency, const OrderFreedom& freedom,
-                              NmPattern pattern, const ShuffleOptions& options);
+// others. Where each KV head has an order of its own, the shares are means over the heads.
+ShuffleResult find_layer_order(const std::vector<Matrix<float>>& saliency, const OrderFreedom& freedom,
+                               NmPattern pattern, const ShuffleOptions& options);
 
 // Column k of the result is column order[k]; an empty order copies.
 template <typename T>

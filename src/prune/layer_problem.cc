@@ -85,6 +85,7 @@ class LayerSolver {
       }
     }
     solution.order = std::move(order_);
+    solution.shuffle = shares_;
     return solution;
   }
 
@@ -127,7 +128,9 @@ class LayerSolver {
 
   void find_order() {
     if (!recipe().shuffles()) return;
-    order_ = find_layer_order(scores_, problem_.freedom, recipe().target.pattern, recipe().shuffle);
+    ShuffleResult found = find_layer_order(scores_, problem_.freedom, recipe().target.pattern, recipe().shuffle);
+    order_ = std::move(found.order);
+    shares_ = {found.retained_identity, found.retained, found.retained_on_searched_rows};
     for (Matrix<float>& scores : scores_) scores = permute_columns<float>(scores.view(), order_);
   }
 
@@ -179,6 +182,7 @@ class LayerSolver {
   std::vector<const LinearProblem*> pruned_;
   std::vector<Matrix<float>> targets_, scores_;  // per pruned linear; scores in the new order after find_order()
   ChannelOrder order_;
+  std::optional<ShuffleShares> shares_;
   UpdateContext context_;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,8 +44,17 @@ struct LinearSolution {
   int64_t exchanges = 0;        // made by dsnot
 };
 
+// What the shuffle gained, over all linears of the site; see ShuffleResult.
+struct ShuffleShares {
+  double retained_before = 1;
+  double retained = 1;
+  double retained_on_searched_rows = 1;
+};
+
 struct LayerSolution {
-  ChannelOrder order;  // new position k holds old channel order[k]; empty = identity
+  // new position k holds old channel order[k]; empty = identity. With shares when there was a shuffle.
+  ChannelOrder order;
+  std::optional<ShuffleShares> shuffle;
   std::vector<LinearSolution> linears;
 };
 

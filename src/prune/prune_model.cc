@@ -116,7 +116,8 @@ class BlockPruner {
                                .magnitude_error = solved.magnitude_error,
                                .damping_asked = recipe.needs().gram ? recipe.damping : 0,
                                .damping = solved.damping,
-                               .exchanges = solved.exchanges});
+                               .exchanges = solved.exchanges,
+                               .shuffle = recipe.prunes() ? solution.shuffle : std::nullopt});
       if (recipe.prunes()) ESPARSE_RETURN_IF_ERROR(set_weight(*linears[i], solved.weight));
     }
     return {};

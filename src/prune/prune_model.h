@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
 #include "model/model.h"
+#include "prune/layer_problem.h"
 #include "prune/recipe.h"
 
 namespace esparse {
@@ -22,6 +24,7 @@ struct PrunedLinear {
   double magnitude_error = -1;
   double damping_asked = 0, damping = 0;
   int64_t exchanges = 0;
+  std::optional<ShuffleShares> shuffle;  // of all linears that share its input
   int64_t bytes_dense = 0, bytes_now = 0;
 
   // Magnitude pruning would have done better here, on the sample.

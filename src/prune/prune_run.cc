@@ -50,6 +50,10 @@ Json linear_json(const PrunedLinear& linear) {
   if (linear.damping > 0) json["damping"] = linear.damping;
   if (linear.damping_asked > 0) json["damping_asked"] = linear.damping_asked;
   if (linear.exchanges > 0) json["exchanges"] = linear.exchanges;
+  if (linear.shuffle)
+    json["shuffle"] = {{"retained_before", linear.shuffle->retained_before},
+                       {"retained", linear.shuffle->retained},
+                       {"retained_on_searched_rows", linear.shuffle->retained_on_searched_rows}};
   return json;
 }
 
@@ -70,6 +74,13 @@ Result<PrunedLinear> parse_linear(const Json& json, const std::string& label) {
   ESPARSE_ASSIGN_OR_RETURN(linear.damping, fields.number("damping", 0));
   ESPARSE_ASSIGN_OR_RETURN(linear.damping_asked, fields.number("damping_asked", 0));
   ESPARSE_ASSIGN_OR_RETURN(linear.exchanges, fields.integer("exchanges", 0));
+  if (fields.has("shuffle")) {
+    const JsonFields shares(fields.raw("shuffle"), label);
+    linear.shuffle.emplace();
+    ESPARSE_ASSIGN_OR_RETURN(linear.shuffle->retained_before, shares.number("retained_before"));
+    ESPARSE_ASSIGN_OR_RETURN(linear.shuffle->retained, shares.number("retained"));
+    ESPARSE_ASSIGN_OR_RETURN(linear.shuffle->retained_on_searched_rows, shares.number("retained_on_searched_rows"));
+  }
   return linear;
 }
 
