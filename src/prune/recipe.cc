@@ -58,7 +58,7 @@ Status LinearRecipe::validate() const {
   if (target.kind == TargetKind::unstructured && shuffles())
     return invalid_argument("shuffle {}: pattern {} has no groups that a channel order could change; use shuffle none",
                             shuffle.text(), target.text());
-  if (target.kind == TargetKind::nm && shuffles() && shuffle.block < target.pattern.group)
+  if (target.kind == TargetKind::nm && shuffle.swaps() && shuffle.block < target.pattern.group)
     return invalid_argument("shuffle_block: expected at least one group of {} channels, got {}", target.pattern.group,
                             shuffle.block);
   return {};

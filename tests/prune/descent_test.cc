@@ -127,7 +127,7 @@ TEST(GroupDescent, OneGroupIsSolvedExactly) {
 TEST(GroupDescent, NoRowGetsWorseAndGroupsKeepTheirCounts) {
   for (const NmPattern pattern :
        {NmPattern{2, 4}, NmPattern{4, 8}, NmPattern{8, 16}, NmPattern{5, 7}, NmPattern{20, 32}})
-    for (const auto [rows, cols] : {std::pair<int64_t, int64_t>{3, 5}, {65, 40}, {130, 172}, {1, 300}}) {
+    for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{3, 5}, {65, 40}, {130, 172}, {1, 300}}) {
       Problem p = make_problem(rows, cols, pattern, rows + cols);
       const Problem before = p;
       group_descent(p.target.view(), p.hessian.view(), pattern.group, {}, p.weight.view(), p.mask.view());
@@ -140,12 +140,16 @@ TEST(GroupDescent, NoRowGetsWorseAndGroupsKeepTheirCounts) {
           int kept_before = 0, kept = 0;
           for (int64_t j = g; j < std::min<int64_t>(cols, g + pattern.group); ++j) {
             kept_before += before.mask(i, j), kept += p.mask(i, j);
-            if (p.mask(i, j) == 0) EXPECT_EQ(p.weight(i, j), 0.0f);
+            if (p.mask(i, j) == 0) {
+              EXPECT_EQ(p.weight(i, j), 0.0f);
+            }
           }
           EXPECT_EQ(kept, kept_before) << pattern.text();
         }
       }
-      if (rows * cols > 100) EXPECT_LT(total, 0.8 * total_before) << pattern.text() << " " << rows << " x " << cols;
+      if (rows * cols > 100) {
+        EXPECT_LT(total, 0.8 * total_before) << pattern.text() << " " << rows << " x " << cols;
+      }
     }
 }
 
