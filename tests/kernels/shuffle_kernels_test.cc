@@ -36,7 +36,7 @@ std::vector<float> random_scores(int64_t count, unsigned seed) {
 
 template <typename T>
 bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
 }
 
 // [t_count, x_count] sums, on top of what stands there already; misaligned by one float.
