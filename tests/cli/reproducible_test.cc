@@ -126,6 +126,8 @@ TEST(Options, ThatShouldMatterDo) {
                weights_of(workplace, base + " --shuffle global --deal deal"));
   for (const auto& [without, with] : std::vector<std::pair<std::string, std::string>>{
            {"--saliency obs", "--damping 0.5"},
+           {"--shuffle lsa", "--lsa-blocks 4"},
+           {"--shuffle local", "--shuffle-rows 4"},
            {"--saliency ria", "--ria-power 1"},
            {"--update obs", "--damping 0.5"},
            {"--update refit", "--refit-damping 0.5"},
