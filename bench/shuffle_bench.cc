@@ -140,8 +140,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   std::printf("%d threads, shuffle kernels: %s\n", thread_count(), shuffle_kernels().isa);
-  bench_kernel(kPortableShuffleKernels);
-  if (avx2_shuffle_kernels() != nullptr) bench_kernel(*avx2_shuffle_kernels());
+  for (const ShuffleKernels* table : usable_tables<ShuffleKernels>()) bench_kernel(*table);
   const Matrix<float> saliency = correlated_saliency(out, in, 0.8f, 1);
   Table table({"pattern", "shuffle", "seconds", "CPU seconds", "kept before", "kept after", "on rows seen", "order"});
   for (const NmPattern pattern : {NmPattern{2, 4}, {4, 8}}) {

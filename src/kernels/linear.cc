@@ -1,105 +1,44 @@
 #include "kernels/linear.h"
 
-#include <algorithm>
-#include <vector>
-
-#include "base/checked.h"
-#include "base/parallel.h"
-#include "kernels/row_kernels.h"
-#include "kernels/sgemm.h"
+#include "kernels/dense_gemm.h"
+#include "kernels/few.h"
 
 namespace esparse {
 namespace {
 
-// Up to here reading W dominates and sgemm's packing would not be repaid.
-constexpr int64_t kFewTokens = 6;
-// sgemm packs both operands of every tile, which costs about 5 % at 512 x 1024 and 20 % at 512 x 128: few large tiles,
-// but at least four in a weight, so that four threads have work at 512 tokens.
-constexpr int64_t kTokenTile = 512;
-constexpr int64_t kMaxRowTile = 1024;
-constexpr int64_t kMinRowTile = 64;
-
-// Depends on the shape alone, never on the number of threads.
-int64_t row_tile(int64_t out_features) {
-  const int64_t quarter = ceil_div(ceil_div(out_features, 4), kMinRowTile) * kMinRowTile;
-  return std::clamp(quarter, kMinRowTile, kMaxRowTile);
-}
-
-int64_t multiply_adds(MatrixView<const float> x, MatrixView<const float> y) { return x.rows * x.cols * y.cols; }
-
-float dot_row(const DenseView& weight, int64_t row, const float* x) {
-  return row_kernels().dot_dense(weight.dtype, weight.data + row * weight.row_bytes(), x, weight.in_features);
-}
-float dot_row(const NmView& weight, int64_t row, const float* x) { return row_kernels().dot_nm(weight, row, x); }
-
-void row_to_f32(const DenseView& weight, int64_t row, float* target) {
-  row_kernels().widen(weight.dtype, weight.data + row * weight.row_bytes(), target, weight.in_features);
-}
-void row_to_f32(const NmView& weight, int64_t row, float* target) { row_kernels().expand_nm(weight, row, target); }
-
-// The rows as f32: the weight itself where it is that already, otherwise widened into `scratch`.
-template <typename View>
-MatrixView<const float> rows_as_f32(const View& weight, int64_t first, int64_t count, std::vector<float>& scratch) {
-  if constexpr (std::is_same_v<View, DenseView>) {
-    const std::byte* rows = weight.data + first * weight.row_bytes();
-    if (weight.dtype == DType::f32 && reinterpret_cast<uintptr_t>(rows) % alignof(float) == 0)
-      return {reinterpret_cast<const float*>(rows), count, weight.in_features};
-  }
-  const int64_t needed = count * weight.in_features;
-  if (static_cast<int64_t>(scratch.size()) < needed) scratch.resize(needed);
-  for (int64_t row = 0; row < count; ++row) row_to_f32(weight, first + row, scratch.data() + row * weight.in_features);
-  return {scratch.data(), count, weight.in_features};
-}
-
-template <typename View>
-void multiply_few(const View& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
-  constexpr int64_t kRowsPerPiece = 64;
-  parallel_for_sized(ceil_div(weight.out_features, kRowsPerPiece), multiply_adds(x, y), [&](int64_t piece, int) {
-    static thread_local std::vector<float> row_f32;
-    const int64_t first = piece * kRowsPerPiece, last = std::min(first + kRowsPerPiece, weight.out_features);
-    for (int64_t row = first; row < last; ++row) {
-      const float offset = bias.empty() ? 0.0f : bias[row];
-      if (x.rows == 1) {
-        y(0, row) = dot_row(weight, row, x.data) + offset;
-        continue;
-      }
-      const auto weights = rows_as_f32(weight, row, 1, row_f32);
-      for (int64_t token = 0; token < x.rows; ++token)
-        y(token, row) = row_kernels().dot(weights.data, x.row(token).data(), x.cols) + offset;
-    }
-  });
-}
-
-template <typename View>
-void multiply_many(const View& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
-  const int64_t tile = row_tile(weight.out_features), row_tiles = ceil_div(weight.out_features, tile);
-  const int64_t token_tiles = ceil_div(x.rows, kTokenTile);
-  parallel_for_sized(row_tiles * token_tiles, multiply_adds(x, y), [&](int64_t piece, int) {
-    static thread_local std::vector<float> panel;
-    const int64_t first = piece / token_tiles * tile, count = std::min(tile, weight.out_features - first);
-    const int64_t token = piece % token_tiles * kTokenTile, tokens = std::min(kTokenTile, x.rows - token);
-    const auto target = y.rows_from(token, tokens).cols_from(first, count);
-    sgemm_transposed(1.0f, x.rows_from(token, tokens), rows_as_f32(weight, first, count, panel), target);
-    if (bias.empty()) return;
-    for (int64_t t = 0; t < tokens; ++t)
-      for (int64_t row = 0; row < count; ++row) target(t, row) += bias[first + row];
-  });
-}
+const DenseView& rows_of(const DenseView& weight) { return weight; }
+BitRowsView rows_of(const NmView& weight) { return bit_rows(weight); }
+const NmTilesView& rows_of(const NmTilesView& weight) { return weight; }
 
 }  // namespace
 
-void linear(const WeightView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
+std::vector<LinearPath> possible_paths(const WeightView&, int64_t tokens) {
+  if (tokens <= kMaxFewTokens) return {LinearPath::few, LinearPath::dense_gemm};
+  return {LinearPath::dense_gemm};
+}
+
+LinearPlan default_plan(const WeightView&) {
+  LinearPlan plan;
+  for (size_t bucket = 0; bucket < kTokenBuckets.size(); ++bucket)
+    plan.paths[bucket] = kTokenBuckets[bucket] <= 8 ? LinearPath::few : LinearPath::dense_gemm;
+  return plan;
+}
+
+void linear(const WeightView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y,
+            const LinearPlan& plan) {
   ESPARSE_CHECK(x.cols == weight_in_features(weight) && y.cols == weight_out_features(weight) && x.rows == y.rows);
   ESPARSE_CHECK(bias.empty() || static_cast<int64_t>(bias.size()) == y.cols);
-  std::visit(
-      [&](const auto& view) {
-        if (x.rows <= kFewTokens) {
-          multiply_few(view, x, bias, y);
-        } else {
-          multiply_many(view, x, bias, y);
-        }
-      },
-      weight);
+  switch (plan.path(x.rows)) {
+    case LinearPath::few:
+      return std::visit([&](const auto& view) { few_linear(rows_of(view), x, bias, y); }, weight);
+    case LinearPath::sparse_gemm:
+    case LinearPath::dense_gemm:
+      return dense_gemm(weight, x, bias, y);
+  }
+}
+
+void linear(const WeightView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
+  linear(weight, x, bias, y, default_plan(weight));
 }
 
 }  // namespace esparse

@@ -1,4 +1,4 @@
-// The inner loops of the channel shuffle, on the scores of single channels; kernels/dispatch.cc chooses one table.
+// The inner loops of the channel shuffle, on the scores of single channels; kernels/isa.h chooses one table.
 // Unlike the row kernels, all tables give the same bits: a shuffle is a chain of decisions, and a model pruned on one
 // machine must be the model pruned on another. Sums are made in kShuffleLanes partial sums, row r into number
 // r mod kShuffleLanes, which are then added in halves (0 + 4, 1 + 5, ...; 0 + 2, ...; 0 + 1).
@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+
+#include "kernels/isa.h"
 
 namespace esparse {
 
@@ -28,10 +30,8 @@ struct ShuffleKernels {
 
 extern const ShuffleKernels kPortableShuffleKernels;
 
-// nullptr when this build or this CPU has no such instructions.
-const ShuffleKernels* avx2_shuffle_kernels();
-
-// The table of this machine; ESPARSE_ISA forces one as it does for row_kernels(). Chosen once.
-const ShuffleKernels& shuffle_kernels();
+template <>
+std::span<const TableEntry<ShuffleKernels>> all_tables<ShuffleKernels>();
+inline const ShuffleKernels& shuffle_kernels() { return kernels<ShuffleKernels>(); }
 
 }  // namespace esparse

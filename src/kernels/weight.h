@@ -7,6 +7,7 @@
 
 #include "base/dtype.h"
 #include "sparse/nm_matrix.h"
+#include "sparse/nm_tiles.h"
 
 namespace esparse {
 
@@ -20,7 +21,7 @@ struct DenseView {
   int64_t row_bytes() const { return in_features * dtype_bytes(dtype); }
 };
 
-using WeightView = std::variant<DenseView, NmView>;
+using WeightView = std::variant<DenseView, NmView, NmTilesView>;
 
 inline int64_t weight_out_features(const WeightView& weight) {
   return std::visit([](const auto& view) { return view.out_features; }, weight);

@@ -79,19 +79,25 @@ Result<LinearLayer> LinearLayer::load(const TensorStore& store, const std::strin
   LinearLayer layer;
   layer.name_ = name;
   if (has_nm(store, name)) {
-    ESPARSE_ASSIGN_OR_RETURN(layer.weight_, load_nm(store, name, out_features, in_features));
+    ESPARSE_ASSIGN_OR_RETURN(const NmView packed, load_nm(store, name, out_features, in_features));
+    layer.set_weight(packed);
     store.release_pages(name + ".weight.");  // load_nm() has looked at all of them
   } else {
     ESPARSE_ASSIGN_OR_RETURN(const TensorInfo tensor, store.get(name + ".weight", {out_features, in_features}));
     if (!is_weight_dtype(tensor.dtype))
       return unsupported("tensor {}: expected F32, F16 or BF16, got {}", tensor.name, dtype_name(tensor.dtype));
     ESPARSE_RETURN_IF_ERROR(check_finite(store, tensor));
-    layer.weight_ = DenseView{tensor.dtype, out_features, in_features, tensor.data.data()};
+    layer.set_weight(DenseView{tensor.dtype, out_features, in_features, tensor.data.data()});
   }
   if (has_bias) {
     ESPARSE_ASSIGN_OR_RETURN(layer.bias_, load_f32(store, name + ".bias", {out_features}));
   }
   return layer;
+}
+
+void LinearLayer::set_weight(const WeightView& weight) {
+  weight_ = weight;
+  plan_ = default_plan(weight);
 }
 
 DType LinearLayer::dtype() const {
@@ -100,15 +106,18 @@ DType LinearLayer::dtype() const {
 
 int64_t LinearLayer::weight_bytes() const {
   if (const auto* packed = std::get_if<NmView>(&weight_)) return packed->values_bytes() + packed->bitmask_bytes();
+  if (const auto* tiles = std::get_if<NmTilesView>(&weight_)) return tiles->bytes();
   return out_features() * in_features() * dtype_bytes(dtype());
 }
 
-void LinearLayer::apply(MatrixView<const float> x, MatrixView<float> y) const { linear(weight_, x, bias_, y); }
+void LinearLayer::apply(MatrixView<const float> x, MatrixView<float> y) const { linear(weight_, x, bias_, y, plan_); }
 
 Matrix<float> LinearLayer::weight_as_f32() const {
   Matrix<float> result(out_features(), in_features());
   if (const auto* packed = std::get_if<NmView>(&weight_)) {
     unpack_nm_rows_f32(*packed, 0, out_features(), result.view());
+  } else if (const auto* tiles = std::get_if<NmTilesView>(&weight_)) {
+    for (int64_t row = 0; row < out_features(); ++row) nm_tiles_row_f32(*tiles, row, result.row(row).data());
   } else {
     convert_to_f32(dtype(), std::get<DenseView>(weight_).data, result.values());
   }
@@ -121,14 +130,23 @@ void LinearLayer::set_dense(std::vector<std::byte> bytes) {
   owned_dense_ = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
   owned_packed_.reset();
   view.data = owned_dense_->data();
-  weight_ = view;
+  set_weight(view);
 }
 
 void LinearLayer::set_packed(NmMatrix packed) {
   ESPARSE_CHECK(packed.out_features == out_features() && packed.in_features == in_features());
   owned_packed_ = std::make_shared<const NmMatrix>(std::move(packed));
   owned_dense_.reset();
-  weight_ = owned_packed_->view();
+  set_weight(owned_packed_->view());
+}
+
+bool LinearLayer::arrange_for_running() {
+  const auto* packed = std::get_if<NmView>(&weight_);
+  if (packed == nullptr || !fits_tiles(*packed)) return false;
+  owned_tiles_ = std::make_shared<const NmTiles>(make_nm_tiles(*packed));
+  owned_packed_.reset();
+  set_weight(owned_tiles_->view());
+  return true;
 }
 
 void LinearLayer::permute(std::span<const int32_t> rows, std::span<const int32_t> columns) {

@@ -9,7 +9,7 @@
 #include "base/matrix.h"
 #include "base/status.h"
 #include "io/tensor_store.h"
-#include "kernels/weight.h"
+#include "kernels/linear_plan.h"
 #include "sparse/nm_matrix.h"
 
 namespace esparse {
@@ -30,7 +30,7 @@ class LinearLayer {
   int64_t in_features() const { return weight_in_features(weight_); }
   const WeightView& weight() const { return weight_; }
   std::span<const float> bias() const { return bias_; }
-  bool is_packed() const { return std::holds_alternative<NmView>(weight_); }
+  bool is_packed() const { return !std::holds_alternative<DenseView>(weight_); }
   DType dtype() const;
   int64_t weight_bytes() const;  // as it stands now: dense, or values and bitmask
 
@@ -41,16 +41,26 @@ class LinearLayer {
   // Replaces the weight; `bytes` is row-major [out_features, in_features] of the present dtype.
   void set_dense(std::vector<std::byte> bytes);
   void set_packed(NmMatrix packed);
+  // Rearranges a packed weight for the kernels (sparse/nm_tiles.h) where that is worth it; true when it was, and the
+  // mapped bytes are no longer needed then. A weight that is to be written again must not be rearranged.
+  bool arrange_for_running();
+  // Which way apply() goes; a changed weight goes back to default_plan().
+  const LinearPlan& plan() const { return plan_; }
+  void set_plan(const LinearPlan& plan) { plan_ = plan; }
   // Of a dense weight: new row i is old row rows[i], new column k is old column columns[k], and the bias follows the
   // rows; empty = identity.
   void permute(std::span<const int32_t> rows, std::span<const int32_t> columns);
 
  private:
+  void set_weight(const WeightView& weight);
+
   std::string name_;
   WeightView weight_;
+  LinearPlan plan_ = default_plan(WeightView());
   std::vector<float> bias_;
   std::shared_ptr<const std::vector<std::byte>> owned_dense_;
   std::shared_ptr<const NmMatrix> owned_packed_;
+  std::shared_ptr<const NmTiles> owned_tiles_;
 };
 
 // Reads a whole f32, f16 or bf16 tensor of exactly this shape as f32; refuses NaN and infinity.

@@ -11,12 +11,6 @@ namespace {
 
 using namespace testing_support;
 
-std::vector<const RowKernels*> tables() {
-  std::vector<const RowKernels*> result = {&kPortableRowKernels};
-  if (avx2_row_kernels() != nullptr) result.push_back(avx2_row_kernels());
-  return result;
-}
-
 class RowKernelsTest : public testing::TestWithParam<std::tuple<const RowKernels*, DType>> {
  protected:
   const RowKernels& kernels() const { return *std::get<0>(GetParam()); }
@@ -60,16 +54,12 @@ TEST_P(RowKernelsTest, PackedRowsExpandAndMultiply) {
       values = rounded(dtype(), values);
       auto packed = pack_nm(pattern, dtype(), stored(dtype(), values), rows, columns);
       ASSERT_TRUE(packed.ok()) << packed.status().message();
-      const auto x = random_values(columns, 7);
       for (int64_t row = 0; row < rows; ++row) {
         std::vector<float> expanded(columns + 8, std::numeric_limits<float>::quiet_NaN());
-        kernels().expand_nm(packed->view(), row, expanded.data());
+        kernels().expand_bits(bit_rows(packed->view()), row, expanded.data());
         for (int64_t k = 0; k < columns; ++k)
           EXPECT_EQ(expanded[k], values[row * columns + k]) << pattern.text() << " row " << row << " column " << k;
         for (int64_t k = columns; k < columns + 8; ++k) EXPECT_TRUE(std::isnan(expanded[k])) << "wrote beyond the row";
-        const auto reference = dot_reference(values.data() + row * columns, x.data(), columns);
-        EXPECT_NEAR(kernels().dot_nm(packed->view(), row, x.data()), reference.value, dot_tolerance(reference, columns))
-            << pattern.text() << " of " << columns;
       }
     }
   }
@@ -87,7 +77,7 @@ TEST_P(RowKernelsTest, EveryMask) {
     auto packed = pack_nm(pattern, dtype(), stored(dtype(), values), 1, columns);
     ASSERT_TRUE(packed.ok()) << packed.status().message();
     std::vector<float> expanded(columns);
-    kernels().expand_nm(packed->view(), 0, expanded.data());
+    kernels().expand_bits(bit_rows(packed->view()), 0, expanded.data());
     EXPECT_EQ(expanded, values) << pattern.text();
   }
 }
@@ -103,7 +93,7 @@ TEST_P(RowKernelsTest, AddScaled) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, RowKernelsTest,
-                         testing::Combine(testing::ValuesIn(tables()),
+                         testing::Combine(testing::ValuesIn(usable_tables<RowKernels>()),
                                           testing::Values(DType::f32, DType::f16, DType::bf16)),
                          [](const auto& instance) {
                            return std::string(std::get<0>(instance.param)->isa) + "_" +

@@ -13,12 +13,6 @@
 namespace esparse {
 namespace {
 
-std::vector<const ShuffleKernels*> tables() {
-  std::vector<const ShuffleKernels*> result = {&kPortableShuffleKernels};
-  if (avx2_shuffle_kernels() != nullptr) result.push_back(avx2_shuffle_kernels());
-  return result;
-}
-
 // Scores of very different sizes, with zeros of both signs, subnormals and many equal ones.
 std::vector<float> random_scores(int64_t count, unsigned seed) {
   std::mt19937 random(seed);
@@ -72,7 +66,7 @@ TEST(ShuffleKernels, SumsOfMaxEqualTheReferenceAndEachOther) {
             const double tolerance = (static_cast<double>(rows) / 8 + 3) * 0x1p-24 * expected;
             ASSERT_NEAR(portable[i * x_count + j], expected, tolerance) << rows << " " << t_count << " " << x_count;
           }
-        for (const ShuffleKernels* table : tables())
+        for (const ShuffleKernels* table : usable_tables<ShuffleKernels>())
           ASSERT_TRUE(same_bits(sums_of(*table, t, t_count, x, x_count, rows), portable))
               << table->isa << " " << rows << " rows, " << t_count << " by " << x_count;
       }
@@ -119,7 +113,7 @@ TEST(ShuffleKernels, ThresholdsOfEveryPattern) {
           for (int n = 0; n < kept; ++n) mass += all[n];
         }
         ASSERT_NEAR(portable.mass, mass, 1e-13 * mass);
-        for (const ShuffleKernels* table : tables()) {
+        for (const ShuffleKernels* table : usable_tables<ShuffleKernels>()) {
           const Thresholds other = thresholds_of(*table, scores, kept, group, rows);
           ASSERT_TRUE(same_bits(other.values, portable.values)) << table->isa << " " << kept << ":" << group;
           ASSERT_EQ(other.mass, portable.mass) << table->isa << " " << kept << ":" << group;
@@ -128,7 +122,8 @@ TEST(ShuffleKernels, ThresholdsOfEveryPattern) {
 }
 
 TEST(ShuffleKernels, NoRowsWeighNothing) {
-  for (const ShuffleKernels* table : tables()) EXPECT_EQ(thresholds_of(*table, {}, 2, 4, 0).mass, 0.0);
+  for (const ShuffleKernels* table : usable_tables<ShuffleKernels>())
+    EXPECT_EQ(thresholds_of(*table, {}, 2, 4, 0).mass, 0.0);
 }
 
 }  // namespace

@@ -46,9 +46,9 @@ float dot(const float* a, const float* b, int64_t count) {
 
 // Calls visit(column, value) for the kept weights of one row, ascending.
 template <typename T, typename Visit>
-void visit_row(const NmView& packed, int64_t row, Visit visit) {
-  const std::byte* values = packed.values + row * packed.kept_per_row() * static_cast<int64_t>(sizeof(T));
-  const uint8_t* bitmask = packed.bitmask + row * packed.bitmask_row_bytes();
+void visit_row(const BitRowsView& packed, int64_t row, Visit visit) {
+  const std::byte* values = packed.row_values(row);
+  const uint8_t* bitmask = packed.row_bits(row);
   int64_t slot = 0;
   for (int64_t byte = 0; byte < packed.bitmask_row_bytes(); ++byte)
     for (unsigned bits = bitmask[byte]; bits != 0; bits &= bits - 1)
@@ -56,21 +56,15 @@ void visit_row(const NmView& packed, int64_t row, Visit visit) {
 }
 
 template <typename Visit>
-void visit_row(const NmView& packed, int64_t row, Visit visit) {
+void visit_row(const BitRowsView& packed, int64_t row, Visit visit) {
   if (packed.dtype == DType::bf16) return visit_row<bf16>(packed, row, visit);
   if (packed.dtype == DType::f16) return visit_row<f16>(packed, row, visit);
   return visit_row<float>(packed, row, visit);
 }
 
-void expand_nm(const NmView& packed, int64_t row, float* target) {
+void expand_bits(const BitRowsView& packed, int64_t row, float* target) {
   std::memset(target, 0, static_cast<size_t>(packed.in_features) * sizeof(float));
   visit_row(packed, row, [&](int64_t column, float value) { target[column] = value; });
-}
-
-float dot_nm(const NmView& packed, int64_t row, const float* x) {
-  float lanes[kLanes] = {};
-  visit_row(packed, row, [&](int64_t column, float value) { lanes[column % kLanes] += value * x[column]; });
-  return sum_lanes(lanes);
 }
 
 void add_scaled(float scale, const float* source, float* target, int64_t count) {
@@ -79,6 +73,6 @@ void add_scaled(float scale, const float* source, float* target, int64_t count) 
 
 }  // namespace
 
-const RowKernels kPortableRowKernels = {"portable", widen, dot, dot_dense, expand_nm, dot_nm, add_scaled};
+const RowKernels kPortableRowKernels = {"portable", widen, dot, dot_dense, expand_bits, add_scaled};
 
 }  // namespace esparse

@@ -1,17 +1,25 @@
-// Compiled without -mavx2, so that asking is safe on any x86-64.
-#include "kernels/row_kernels.h"
-#include "kernels/shuffle_kernels.h"
+#include "kernels/cpu_features.h"
 
 namespace esparse {
 
-extern const RowKernels kAvx2RowKernels;
-extern const ShuffleKernels kAvx2ShuffleKernels;
-
-const RowKernels* avx2_row_kernels() {
-  const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-  return has ? &kAvx2RowKernels : nullptr;
+bool cpu_has(Isa isa) {
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  switch (isa) {
+    case Isa::portable:
+      return true;
+    case Isa::neon:
+      return false;
+    case Isa::avx2:
+      return avx2;
+    case Isa::avx512:
+      return avx512;
+    case Isa::avx512_bf16:
+      return avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vbmi") &&
+             __builtin_cpu_supports("avx512vbmi2");
+  }
+  return false;
 }
-
-const ShuffleKernels* avx2_shuffle_kernels() { return __builtin_cpu_supports("avx2") ? &kAvx2ShuffleKernels : nullptr; }
 
 }  // namespace esparse

@@ -1,6 +1,5 @@
 // Row kernels for AVX2 + FMA + F16C.
-// Cost: dot_dense reads 2 bytes per weight (16-bit types) and dot_nm 9/8 bytes at 2:4, so on matrices beyond the cache
-// both are bound by memory; the expansion of 8 columns is one load, one permutation and one mask.
+// Cost: the expansion of 8 columns is one load, one permutation and one mask.
 // Tails: counts of any size; the last, incomplete vector goes through a small buffer, nothing beyond the row's
 // values is read.
 #include <immintrin.h>
@@ -100,10 +99,10 @@ __m256 expand8(__m256 values, unsigned mask) {
 
 // Calls visit(column, eight weights) for every eight columns of a row; the last call may cover pad columns (zeros).
 template <typename Load, typename Visit>
-void visit_row(const NmView& packed, int64_t row, Visit visit) {
-  const int64_t kept_per_row = packed.kept_per_row();
-  const std::byte* values = packed.values + row * kept_per_row * Load::kBytes;
-  const uint8_t* bitmask = packed.bitmask + row * packed.bitmask_row_bytes();
+void visit_row(const BitRowsView& packed, int64_t row, Visit visit) {
+  const int64_t kept_per_row = packed.row_offset(row + 1) - packed.row_offset(row);
+  const std::byte* values = packed.row_values(row);
+  const uint8_t* bitmask = packed.row_bits(row);
   const int64_t chunks = packed.bitmask_row_bytes();
   int64_t slot = 0;
   for (int64_t chunk = 0; chunk < chunks; ++chunk) {
@@ -116,7 +115,7 @@ void visit_row(const NmView& packed, int64_t row, Visit visit) {
 }
 
 template <typename Load>
-void expand_nm_typed(const NmView& packed, int64_t row, float* target) {
+void expand_typed(const BitRowsView& packed, int64_t row, float* target) {
   const int64_t columns = packed.in_features;
   visit_row<Load>(packed, row, [&](int64_t column, __m256 weights) {
     if (column + kLanes <= columns) {
@@ -127,72 +126,6 @@ void expand_nm_typed(const NmView& packed, int64_t row, float* target) {
     _mm256_store_ps(buffer, weights);
     std::memcpy(target + column, buffer, static_cast<size_t>(columns - column) * sizeof(float));
   });
-}
-
-template <typename Load>
-float dot_nm_typed(const NmView& packed, int64_t row, const float* x) {
-  const int64_t columns = packed.in_features;
-  __m256 even = _mm256_setzero_ps(), odd = _mm256_setzero_ps();
-  visit_row<Load>(packed, row, [&](int64_t column, __m256 weights) {
-    const __m256 inputs = column + kLanes <= columns
-                              ? _mm256_loadu_ps(x + column)
-                              : load_partial<LoadF32>(reinterpret_cast<const std::byte*>(x + column), columns - column);
-    const __m256 next = _mm256_fmadd_ps(weights, inputs, even);  // the two sums take turns to hide the FMA latency
-    even = odd;
-    odd = next;
-  });
-  return horizontal_sum(_mm256_add_ps(even, odd));
-}
-
-// kCompress[m] = the columns of the four set bits of m, twice (masks with another number of bits are never looked up).
-constexpr std::array<std::array<int32_t, 8>, 256> make_compress_table() {
-  std::array<std::array<int32_t, 8>, 256> table{};
-  for (size_t mask = 0; mask < 256; ++mask) {
-    size_t slot = 0;
-    for (int32_t column = 0; column < 8; ++column)
-      if ((mask >> column & 1) != 0 && slot < 4) table[mask][slot] = table[mask][slot + 4] = column, ++slot;
-  }
-  return table;
-}
-alignas(32) constexpr auto kCompress = make_compress_table();
-
-// True when every whole byte of the bitmask has exactly four bits set: 1:2, 2:4, 4:8.
-bool keeps_half_of_eight(NmPattern pattern) { return pattern.kept * 2 == pattern.group && 8 % pattern.group == 0; }
-
-__m256 kept_inputs(const float* x, unsigned mask) {
-  const __m256i index = _mm256_load_si256(reinterpret_cast<const __m256i*>(kCompress[mask].data()));
-  return _mm256_permutevar8x32_ps(_mm256_loadu_ps(x), index);
-}
-
-// Half of the inputs are picked instead of the weights spread: one FMA per 16 columns, and where the next values stand
-// does not depend on the mask, so the loop has no serial chain. in_features is a multiple of 8.
-template <typename Load>
-float dot_half_nm(const NmView& packed, int64_t row, const float* x) {
-  const std::byte* values = packed.values + row * packed.kept_per_row() * Load::kBytes;
-  const uint8_t* bitmask = packed.bitmask + row * packed.bitmask_row_bytes();
-  // Eight kept weights times their inputs out of columns [16 pair, 16 pair + 16).
-  auto multiply = [&](int64_t pair, __m256 sum) {
-    const float* inputs = x + pair * 16;
-    const __m256 low = kept_inputs(inputs, bitmask[2 * pair]), high = kept_inputs(inputs + 8, bitmask[2 * pair + 1]);
-    return _mm256_fmadd_ps(Load::load(values + pair * 8 * Load::kBytes), _mm256_blend_ps(low, high, 0xf0), sum);
-  };
-  const int64_t pairs = packed.in_features / 16;
-  __m256 sum[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-  int64_t pair = 0;
-  for (; pair + 4 <= pairs; pair += 4)
-    for (int64_t part = 0; part < 4; ++part) sum[part] = multiply(pair + part, sum[part]);
-  for (; pair < pairs; ++pair) sum[0] = multiply(pair, sum[0]);
-  if (packed.in_features % 16 != 0) {
-    const __m256 kept = _mm256_blend_ps(kept_inputs(x + pairs * 16, bitmask[2 * pairs]), _mm256_setzero_ps(), 0xf0);
-    sum[1] = _mm256_fmadd_ps(load_partial<Load>(values + pairs * 8 * Load::kBytes, 4), kept, sum[1]);
-  }
-  return horizontal_sum(_mm256_add_ps(_mm256_add_ps(sum[0], sum[1]), _mm256_add_ps(sum[2], sum[3])));
-}
-
-template <typename Load>
-float dot_any_nm(const NmView& packed, int64_t row, const float* x) {
-  const bool half = keeps_half_of_eight(packed.pattern) && packed.in_features % 8 == 0;
-  return half ? dot_half_nm<Load>(packed, row, x) : dot_nm_typed<Load>(packed, row, x);
 }
 
 void widen(DType dtype, const std::byte* source, float* target, int64_t count) {
@@ -211,16 +144,10 @@ float dot(const float* a, const float* b, int64_t count) {
   return dot_typed<LoadF32>(reinterpret_cast<const std::byte*>(a), b, count);
 }
 
-void expand_nm(const NmView& packed, int64_t row, float* target) {
-  if (packed.dtype == DType::bf16) return expand_nm_typed<LoadBf16>(packed, row, target);
-  if (packed.dtype == DType::f16) return expand_nm_typed<LoadF16>(packed, row, target);
-  expand_nm_typed<LoadF32>(packed, row, target);
-}
-
-float dot_nm(const NmView& packed, int64_t row, const float* x) {
-  if (packed.dtype == DType::bf16) return dot_any_nm<LoadBf16>(packed, row, x);
-  if (packed.dtype == DType::f16) return dot_any_nm<LoadF16>(packed, row, x);
-  return dot_any_nm<LoadF32>(packed, row, x);
+void expand_bits(const BitRowsView& packed, int64_t row, float* target) {
+  if (packed.dtype == DType::bf16) return expand_typed<LoadBf16>(packed, row, target);
+  if (packed.dtype == DType::f16) return expand_typed<LoadF16>(packed, row, target);
+  expand_typed<LoadF32>(packed, row, target);
 }
 
 void add_scaled(float scale, const float* source, float* target, int64_t count) {
@@ -233,6 +160,6 @@ void add_scaled(float scale, const float* source, float* target, int64_t count) 
 
 }  // namespace
 
-const RowKernels kAvx2RowKernels = {"avx2", widen, dot, dot_dense, expand_nm, dot_nm, add_scaled};
+const RowKernels kAvx2RowKernels = {"avx2", widen, dot, dot_dense, expand_bits, add_scaled};
 
 }  // namespace esparse

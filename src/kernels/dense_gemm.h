@@ -1,0 +1,16 @@
+// y = x W^T + b for many tokens by a dense matrix product, whatever form the weight has.
+#pragma once
+
+#include <span>
+
+#include "base/matrix.h"
+#include "kernels/weight.h"
+
+namespace esparse {
+
+// x [tokens, in_features], y [tokens, out_features], bias [out_features] or empty. Tiles of rows are widened or
+// expanded to f32 and multiplied by oneDNN's sgemm, so that the resident weight stays the only copy. f32 accumulation.
+// Same bits for every thread count.
+void dense_gemm(const WeightView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y);
+
+}  // namespace esparse
