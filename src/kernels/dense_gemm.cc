@@ -23,13 +23,18 @@ int64_t row_tile(int64_t out_features) {
   return std::clamp(quarter, kMinRowTile, kMaxRowTile);
 }
 
-void row_to_f32(const DenseView& weight, int64_t row, float* target) {
-  row_kernels().widen(weight.dtype, weight.data + row * weight.row_bytes(), target, weight.in_features);
+void widen_rows(const DenseView& weight, int64_t first, MatrixView<float> target) {
+  for (int64_t row = 0; row < target.rows; ++row)
+    row_kernels().widen(weight.dtype, weight.data + (first + row) * weight.row_bytes(), target.row(row).data(),
+                        weight.in_features);
 }
-void row_to_f32(const NmView& weight, int64_t row, float* target) {
-  row_kernels().expand_bits(bit_rows(weight), row, target);
+void widen_rows(const NmView& weight, int64_t first, MatrixView<float> target) {
+  for (int64_t row = 0; row < target.rows; ++row)
+    row_kernels().expand_bits(bit_rows(weight), first + row, target.row(row).data());
 }
-void row_to_f32(const NmTilesView& weight, int64_t row, float* target) { nm_tiles_row_f32(weight, row, target); }
+void widen_rows(const NmTilesView& weight, int64_t first, MatrixView<float> target) {
+  nm_tiles_rows_f32(weight, first, target.rows, target);
+}
 
 // The rows as f32: the weight itself where it is that already, otherwise widened into `scratch`.
 template <typename View>
@@ -41,7 +46,7 @@ MatrixView<const float> rows_as_f32(const View& weight, int64_t first, int64_t c
   }
   const int64_t needed = count * weight.in_features;
   if (static_cast<int64_t>(scratch.size()) < needed) scratch.resize(needed);
-  for (int64_t row = 0; row < count; ++row) row_to_f32(weight, first + row, scratch.data() + row * weight.in_features);
+  widen_rows(weight, first, MatrixView<float>(scratch.data(), count, weight.in_features));
   return {scratch.data(), count, weight.in_features};
 }
 

@@ -1,24 +1,75 @@
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
 #include "base/checked.h"
 #include "base/parallel.h"
 #include "kernels/few.h"
-#include "kernels/row_kernels.h"
+#include "kernels/tile_kernels.h"
 
 namespace esparse {
+namespace {
+
+constexpr int64_t kColumns = NmTilesView::kColumns;
+
+// Tile `tile` of all tokens, in the order of TilePiece::x.
+void pack_tile(const TileKernels& kernels, bool rounded, MatrixView<const float> x, int64_t tile, std::byte* target) {
+  const int64_t first = tile * kColumns, columns = std::min(kColumns, x.cols - first);
+  for (int64_t token = 0; token < x.rows; ++token) {
+    float padded[kColumns] = {};  // x is read up to its end only
+    const float* source = x.row(token).data() + first;
+    if (columns < kColumns) {
+      std::copy_n(source, columns, padded);
+      source = padded;
+    }
+    if (rounded) {
+      kernels.round_columns(source, target + token * kColumns * 2);
+    } else {
+      std::memcpy(target + token * kColumns * 4, source, kColumns * sizeof(float));
+    }
+  }
+}
+
+// The row blocks of a piece: fewer where four would leave threads without work (k and v of grouped attention).
+int64_t blocks_of_piece(int64_t row_blocks) { return row_blocks >= 256 ? TilePiece::kMaxBlocks : 2; }
+
+// At most TilePiece::kMaxTokens tokens.
+void few_tokens(const TileKernels& kernels, const NmTilesView& weight, MatrixView<const float> x,
+                std::span<const float> bias, MatrixView<float> y) {
+  static thread_local std::vector<std::byte> packed;  // of the calling thread; the others read it
+  const bool rounded = kernels.round_columns != nullptr && weight.dtype == DType::bf16;
+  const int64_t tile_bytes = x.rows * kColumns * (rounded ? 2 : 4), tiles = weight.tiles_per_block();
+  if (static_cast<int64_t>(packed.size()) < tiles * tile_bytes) packed.resize(static_cast<size_t>(tiles * tile_bytes));
+  std::byte* packed_x = packed.data();
+  parallel_for_sized(tiles, x.rows * x.cols,
+                     [&](int64_t tile, int) { pack_tile(kernels, rounded, x, tile, packed_x + tile * tile_bytes); });
+
+  const int64_t blocks = blocks_of_piece(weight.row_blocks());
+  parallel_for_sized(ceil_div(weight.row_blocks(), blocks), x.rows * x.cols * y.cols, [&](int64_t index, int) {
+    float sums[TilePiece::kMaxTokens * TilePiece::kRows];
+    const int64_t block = index * blocks, count = std::min(blocks, weight.row_blocks() - block);
+    kernels.multiply({weight.dtype, weight.tile(block, 0), count, tiles, packed_x, x.rows, sums});
+    const int64_t first = block * NmTilesView::kRows, rows = std::min(count * NmTilesView::kRows, y.cols - first);
+    for (int64_t token = 0; token < x.rows; ++token)
+      for (int64_t row = 0; row < rows; ++row)
+        y(token, first + row) = sums[token * TilePiece::kRows + row] + (bias.empty() ? 0.0f : bias[first + row]);
+  });
+}
+
+}  // namespace
+
+void few_tiles(const TileKernels& kernels, const NmTilesView& weight, MatrixView<const float> x,
+               std::span<const float> bias, MatrixView<float> y) {
+  for (int64_t first = 0; first < x.rows; first += TilePiece::kMaxTokens) {
+    const int64_t tokens = std::min(TilePiece::kMaxTokens, x.rows - first);
+    few_tokens(kernels, weight, x.rows_from(first, tokens), bias, y.rows_from(first, tokens));
+  }
+}
 
 void few_linear(const NmTilesView& weight, MatrixView<const float> x, std::span<const float> bias,
                 MatrixView<float> y) {
-  constexpr int64_t kRowsPerPiece = 64;
-  parallel_for_sized(ceil_div(weight.out_features, kRowsPerPiece), x.rows * x.cols * y.cols, [&](int64_t piece, int) {
-    static thread_local std::vector<float> row_f32;
-    row_f32.resize(static_cast<size_t>(weight.in_features));
-    const int64_t first = piece * kRowsPerPiece, last = std::min(first + kRowsPerPiece, weight.out_features);
-    for (int64_t row = first; row < last; ++row) {
-      nm_tiles_row_f32(weight, row, row_f32.data());
-      const float offset = bias.empty() ? 0.0f : bias[row];
-      for (int64_t token = 0; token < x.rows; ++token)
-        y(token, row) = row_kernels().dot(row_f32.data(), x.row(token).data(), x.cols) + offset;
-    }
-  });
+  static_assert(kMaxFewTokens == TilePiece::kMaxTokens);
+  few_tiles(kernels<TileKernels>(), weight, x, bias, y);
 }
 
 }  // namespace esparse

@@ -117,7 +117,7 @@ Matrix<float> LinearLayer::weight_as_f32() const {
   if (const auto* packed = std::get_if<NmView>(&weight_)) {
     unpack_nm_rows_f32(*packed, 0, out_features(), result.view());
   } else if (const auto* tiles = std::get_if<NmTilesView>(&weight_)) {
-    for (int64_t row = 0; row < out_features(); ++row) nm_tiles_row_f32(*tiles, row, result.row(row).data());
+    nm_tiles_rows_f32(*tiles, 0, out_features(), result.view());
   } else {
     convert_to_f32(dtype(), std::get<DenseView>(weight_).data, result.values());
   }

@@ -11,104 +11,187 @@
 namespace esparse {
 namespace {
 
+using View = NmTilesView;
 constexpr size_t kAlignment = 64;
+constexpr int64_t kTileKept = View::kGroups * View::kKept;  // values of one row in a tile
+constexpr int64_t kTileBitBytes = View::kColumns / 8;       // bytes of the bitmask of one row in a tile
+constexpr int kPaddingCode = 0 | 1 << 2;
+// Tiles are filled and read in runs of so many, row by row: long runs of the packed rows, whose starts often lie at
+// multiples of 4 KiB and then fight for the same few places of the L1 cache, while the tiles (4.5 KiB) stay in it.
+constexpr int64_t kRun = 8;
 
-// Four bits of the bitmask -> i0 | i1 << 2. Only a last, shorter group may have one bit set: its second slot holds +0.0
-// and takes column 0 or 1, whichever is free.
-constexpr std::array<uint8_t, 16> make_codes() {
-  std::array<uint8_t, 16> codes{};
-  for (unsigned bits = 0; bits < 16; ++bits) {
-    const auto low = static_cast<unsigned>(bits == 0 ? 0 : std::countr_zero(bits));
-    const auto high = static_cast<unsigned>(std::popcount(bits) > 1 ? std::bit_width(bits) - 1 : low == 1 ? 0 : 1);
-    codes[bits] = static_cast<uint8_t>(low | high << 2);
-  }
+// Four bits of the bitmask -> i0 | i1 << 2. One bit is a last group of one or two columns, none is padding.
+constexpr int code_of(unsigned bits) {
+  if (bits == 0) return kPaddingCode;
+  const int first = std::countr_zero(bits);
+  return first | (std::popcount(bits) > 1 ? std::bit_width(bits) - 1 : 3) << 2;
+}
+// A byte of the bitmask -> a byte of the index: two groups.
+constexpr std::array<uint8_t, 256> make_codes() {
+  std::array<uint8_t, 256> codes{};
+  for (unsigned byte = 0; byte < 256; ++byte)
+    codes[byte] = static_cast<uint8_t>(code_of(byte & 15) | code_of(byte >> 4) << 4);
   return codes;
 }
 constexpr auto kCodes = make_codes();
 
-// Where the two values of row `row` of group `group` stand in a tile, in elements behind the index.
-struct PairPlace {
-  int64_t first, second;
-};
-PairPlace pair_place(DType dtype, int64_t group, int64_t row) {
-  const int64_t base = group * NmTilesView::kRows * NmTilesView::kKept;
-  if (dtype == DType::bf16) return {base + 2 * row, base + 2 * row + 1};
-  return {base + row, base + NmTilesView::kRows + row};
+// Puts one row into one tile: kTileKept values and kTileBitBytes of bitmask.
+template <typename Word, bool interleaved>
+void fill_row(const std::byte* values, const uint8_t* bits, int64_t lane, std::byte* tile) {
+  uint32_t index = 0;
+  for (int64_t i = 0; i < kTileBitBytes; ++i) index |= static_cast<uint32_t>(kCodes[bits[i]]) << (8 * i);
+  std::memcpy(tile + lane * 4, &index, 4);
+  constexpr int64_t kBytes = sizeof(Word), kGroupBytes = View::kRows * View::kKept * kBytes;
+  std::byte* target = tile + View::kRows * 4;
+  for (int64_t group = 0; group < View::kGroups; ++group, target += kGroupBytes, values += 2 * kBytes) {
+    if constexpr (interleaved) {
+      std::memcpy(target + lane * 2 * kBytes, values, 2 * kBytes);
+    } else {
+      std::memcpy(target + lane * kBytes, values, kBytes);
+      std::memcpy(target + (View::kRows + lane) * kBytes, values + kBytes, kBytes);
+    }
+  }
 }
 
-template <typename Word>
-void fill_row(const NmView& packed, int64_t row, const NmTilesView& view, std::byte* tiles) {
-  const int64_t lane = row % NmTilesView::kRows, groups = ceil_div(packed.in_features, NmTilesView::kGroup);
-  const uint8_t* bitmask = packed.bitmask + row * packed.bitmask_row_bytes();
+// Puts the tiles [first, last) of one row in place.
+template <typename Word, bool interleaved>
+void fill_tiles(const NmView& packed, int64_t row, int64_t first, int64_t last, std::byte* block, int64_t tile_bytes) {
+  const int64_t lane = row % View::kRows, whole = packed.in_features / View::kColumns;
   const std::byte* values = packed.values + row * packed.kept_per_row() * static_cast<int64_t>(sizeof(Word));
-  for (int64_t group = 0; group < groups; ++group) {
-    std::byte* tile = tiles + group / NmTilesView::kGroups * view.tile_bytes();
-    const unsigned bits = bitmask[group / 2] >> (group % 2 * 4) & 15u;
-    const uint32_t shift = static_cast<uint32_t>(group % NmTilesView::kGroups) * 4;
-    uint32_t index;
-    std::memcpy(&index, tile + lane * 4, 4);
-    index = (index & ~(15u << shift)) | static_cast<uint32_t>(kCodes[bits]) << shift;
-    std::memcpy(tile + lane * 4, &index, 4);
-    // A last group of one or two columns keeps one or two; what is missing stays zero.
-    const PairPlace place = pair_place(view.dtype, group % NmTilesView::kGroups, lane);
-    std::byte* target = tile + view.index_bytes();
-    const int kept = std::popcount(bits);
-    constexpr auto kBytes = static_cast<int64_t>(sizeof(Word));
-    if (kept > 0) std::memcpy(target + place.first * kBytes, values, kBytes);
-    if (kept > 1) std::memcpy(target + place.second * kBytes, values + kBytes, kBytes);
-    values += kept * kBytes;
+  const uint8_t* bits = packed.bitmask + row * packed.bitmask_row_bytes();
+  for (int64_t tile = first; tile < std::min(last, whole); ++tile)
+    fill_row<Word, interleaved>(values + tile * kTileKept * static_cast<int64_t>(sizeof(Word)),
+                                bits + tile * kTileBitBytes, lane, block + tile * tile_bytes);
+  if (last <= whole) return;
+  // The last tile is not whole: what the row has, then zeros. All groups but the last keep two values, so each stands
+  // where it belongs.
+  std::array<Word, kTileKept> last_values{};
+  std::array<uint8_t, kTileBitBytes> last_bits{};
+  std::memcpy(last_values.data(), values + whole * kTileKept * static_cast<int64_t>(sizeof(Word)),
+              static_cast<size_t>(packed.kept_per_row() - whole * kTileKept) * sizeof(Word));
+  std::memcpy(last_bits.data(), bits + whole * kTileBitBytes,
+              static_cast<size_t>(packed.bitmask_row_bytes() - whole * kTileBitBytes));
+  fill_row<Word, interleaved>(reinterpret_cast<const std::byte*>(last_values.data()), last_bits.data(), lane,
+                              block + whole * tile_bytes);
+}
+
+// Rows of padding: nothing kept.
+template <typename Word, bool interleaved>
+void fill_padding(int64_t lane, int64_t first, int64_t last, std::byte* block, int64_t tile_bytes) {
+  const std::array<std::byte, kTileKept * sizeof(Word)> values{};
+  const std::array<uint8_t, kTileBitBytes> bits{};
+  for (int64_t tile = first; tile < last; ++tile)
+    fill_row<Word, interleaved>(values.data(), bits.data(), lane, block + tile * tile_bytes);
+}
+
+template <typename Word, bool interleaved>
+void fill_block(const NmView& packed, const View& view, int64_t row_block, std::byte* block) {
+  const int64_t first_row = row_block * View::kRows, tiles = view.tiles_per_block();
+  for (int64_t first = 0; first < tiles; first += kRun) {
+    const int64_t last = std::min(first + kRun, tiles);
+    for (int64_t row = first_row; row < first_row + View::kRows; ++row) {
+      if (row < packed.out_features) {
+        fill_tiles<Word, interleaved>(packed, row, first, last, block, view.tile_bytes());
+      } else {
+        fill_padding<Word, interleaved>(row - first_row, first, last, block, view.tile_bytes());
+      }
+    }
+  }
+}
+
+// A code of four bits -> which columns take the first value, which the second, as masks.
+struct Spread {
+  std::array<uint32_t, View::kGroup> first{}, second{};
+};
+constexpr std::array<Spread, 16> make_spreads() {
+  std::array<Spread, 16> spreads{};
+  for (size_t code = 0; code < spreads.size(); ++code) {
+    spreads[code].first[code & 3] = ~uint32_t{0};
+    spreads[code].second[code >> 2] = ~uint32_t{0};
+  }
+  return spreads;
+}
+constexpr auto kSpreads = make_spreads();
+
+// The values of one tile as f32 words, in the order [8][2][16] that only bf16 does not have anyway.
+using TileWords = std::array<uint32_t, View::kGroups * View::kKept * View::kRows>;
+
+void widen_values(DType dtype, const std::byte* values, TileWords& words) {
+  if (dtype != DType::bf16) {
+    std::array<float, std::tuple_size_v<TileWords>> widened;
+    convert_to_f32(dtype, values, widened);
+    std::memcpy(words.data(), widened.data(), sizeof(widened));
+    return;
+  }
+  for (int64_t group = 0; group < View::kGroups; ++group) {
+    std::array<uint32_t, View::kRows> pairs;
+    std::memcpy(pairs.data(), values + group * static_cast<int64_t>(sizeof(pairs)), sizeof(pairs));
+    uint32_t* first = words.data() + group * View::kKept * View::kRows;
+    for (int64_t row = 0; row < View::kRows; ++row) first[row] = pairs[row] << 16;
+    for (int64_t row = 0; row < View::kRows; ++row) first[View::kRows + row] = pairs[row] & 0xffff0000u;
+  }
+}
+
+// One row of a tile into target [32].
+void expand_row(uint32_t index, const TileWords& words, int64_t lane, uint32_t* target) {
+  for (int64_t group = 0; group < View::kGroups; ++group, index >>= 4) {
+    const Spread& spread = kSpreads[index & 15];
+    const uint32_t first = words[(group * View::kKept) * View::kRows + lane];
+    const uint32_t second = words[(group * View::kKept + 1) * View::kRows + lane];
+    for (int64_t column = 0; column < View::kGroup; ++column)
+      target[group * View::kGroup + column] = (first & spread.first[column]) | (second & spread.second[column]);
   }
 }
 
 }  // namespace
 
 NmTilesView NmTiles::view() const {
-  const auto address = reinterpret_cast<uintptr_t>(storage.data());
+  const auto address = reinterpret_cast<uintptr_t>(storage.get());
   const size_t skip = (kAlignment - address % kAlignment) % kAlignment;
-  return {dtype, out_features, in_features, storage.data() + skip};
+  return {dtype, out_features, in_features, storage.get() + skip};
 }
 
 bool fits_tiles(const NmView& packed) {
   if (packed.pattern != NmPattern{2, 4} || packed.in_features == 0 || packed.out_features == 0) return false;
-  const int64_t rows = ceil_div(packed.out_features, NmTilesView::kRows) * NmTilesView::kRows;
-  const int64_t columns = ceil_div(packed.in_features, NmTilesView::kColumns) * NmTilesView::kColumns;
-  return rows * columns <= packed.out_features * packed.in_features / 16 * 17;
+  const int64_t rows = ceil_div(packed.out_features, View::kRows) * View::kRows;
+  const int64_t columns = ceil_div(packed.in_features, View::kColumns) * View::kColumns;
+  return rows * columns - packed.out_features * packed.in_features <= packed.out_features * packed.in_features / 16;
 }
 
 NmTiles make_nm_tiles(const NmView& packed) {
-  NmTiles tiles{packed.dtype, packed.out_features, packed.in_features, {}};
-  tiles.storage.resize(static_cast<size_t>(tiles.view().bytes()) + kAlignment);
+  NmTiles tiles{packed.dtype, packed.out_features, packed.in_features, nullptr};
+  const auto bytes = static_cast<size_t>(NmTilesView{packed.dtype, packed.out_features, packed.in_features}.bytes());
+  tiles.storage = std::make_unique_for_overwrite<std::byte[]>(bytes + kAlignment);
   const NmTilesView view = tiles.view();
-  parallel_for(view.row_blocks(), [&](int64_t block, int) {
+  parallel_for_sized(view.row_blocks(), packed.out_features * packed.in_features, [&](int64_t block, int) {
     auto* target = const_cast<std::byte*>(view.tile(block, 0));
-    for (int64_t tile = 0; tile < view.tiles_per_block(); ++tile)
-      std::memset(target + tile * view.tile_bytes(), 0x44, static_cast<size_t>(view.index_bytes()));
-    const int64_t first = block * NmTilesView::kRows, last = std::min(first + NmTilesView::kRows, packed.out_features);
-    for (int64_t row = first; row < last; ++row) {
-      if (dtype_bytes(packed.dtype) == 2) {
-        fill_row<uint16_t>(packed, row, view, target);
-      } else {
-        fill_row<uint32_t>(packed, row, view, target);
-      }
-    }
+    if (packed.dtype == DType::bf16) return fill_block<uint16_t, true>(packed, view, block, target);
+    if (packed.dtype == DType::f16) return fill_block<uint16_t, false>(packed, view, block, target);
+    fill_block<uint32_t, false>(packed, view, block, target);
   });
   return tiles;
 }
 
-void nm_tiles_row_f32(const NmTilesView& tiles, int64_t row, float* target) {
-  const int64_t lane = row % NmTilesView::kRows, bytes = dtype_bytes(tiles.dtype);
-  for (int64_t column = 0; column < tiles.in_features; column += NmTilesView::kGroup) {
-    const std::byte* tile = tiles.tile(row / NmTilesView::kRows, column / NmTilesView::kColumns);
-    const int64_t group = column % NmTilesView::kColumns / NmTilesView::kGroup;
-    uint32_t index;
-    std::memcpy(&index, tile + lane * 4, 4);
-    const uint32_t code = index >> (4 * group) & 15;
-    const PairPlace place = pair_place(tiles.dtype, group, lane);
-    const std::byte* values = tile + tiles.index_bytes();
-    std::array<float, NmTilesView::kGroup> group_values{};
-    convert_to_f32(tiles.dtype, values + place.first * bytes, std::span(group_values).subspan(code & 3, 1));
-    convert_to_f32(tiles.dtype, values + place.second * bytes, std::span(group_values).subspan(code >> 2, 1));
-    std::copy_n(group_values.begin(), std::min(NmTilesView::kGroup, tiles.in_features - column), target + column);
+void nm_tiles_rows_f32(const NmTilesView& tiles, int64_t first, int64_t count, MatrixView<float> target) {
+  ESPARSE_CHECK(first >= 0 && count >= 0 && first + count <= tiles.out_features);
+  ESPARSE_CHECK(target.rows >= count && target.cols == tiles.in_features);
+  const int64_t last = first + count;
+  TileWords words;
+  for (int64_t block = first / View::kRows; block * View::kRows < last; ++block) {
+    const int64_t first_row = std::max(first, block * View::kRows),
+                  last_row = std::min(last, (block + 1) * View::kRows);
+    for (int64_t column = 0; column < tiles.in_features; column += View::kColumns) {
+      const std::byte* tile = tiles.tile(block, column / View::kColumns);
+      std::array<uint32_t, View::kRows> index;
+      std::memcpy(index.data(), tile, sizeof(index));
+      widen_values(tiles.dtype, tile + tiles.index_bytes(), words);
+      const auto columns = static_cast<size_t>(std::min(View::kColumns, tiles.in_features - column));
+      for (int64_t row = first_row; row < last_row; ++row) {
+        std::array<uint32_t, View::kColumns> expanded;
+        expand_row(index[row % View::kRows], words, row % View::kRows, expanded.data());
+        std::memcpy(target.row(row - first).data() + column, expanded.data(), columns * sizeof(float));
+      }
+    }
   }
 }
 

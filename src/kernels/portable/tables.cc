@@ -2,6 +2,7 @@
 #include "kernels/cpu_features.h"
 #include "kernels/row_kernels.h"
 #include "kernels/shuffle_kernels.h"
+#include "kernels/tile_kernels.h"
 
 namespace esparse {
 
@@ -16,6 +17,12 @@ std::span<const TableEntry<RowKernels>> all_tables() {
 template <>
 std::span<const TableEntry<ShuffleKernels>> all_tables() {
   static constexpr TableEntry<ShuffleKernels> tables[] = {{Isa::portable, &kPortableShuffleKernels}};
+  return tables;
+}
+
+template <>
+std::span<const TableEntry<TileKernels>> all_tables() {
+  static constexpr TableEntry<TileKernels> tables[] = {{Isa::portable, &kPortableTileKernels}};
   return tables;
 }
 

@@ -13,6 +13,7 @@ namespace esparse::simd {
 
 struct Avx2 {
   static constexpr int kLanes = 8;
+  static constexpr int kRegisters = 16;
   static constexpr bool kHasPairs = false;  // has dot_pairs()
   using F = __m256;
   using I = __m256i;
@@ -52,7 +53,19 @@ struct Avx2 {
   // Lane i = lane (i & ~3) + (index[i] & 3) of v; the higher bits of the index do not count.
   static F select4(F v, I index) { return _mm256_permutevar_ps(v, index); }
 
+  // The same in two steps, for many v with one index: select4_by(v, selector4(index)) = select4(v, index).
+  static I selector4(I index) {
+    const __m256 bytes = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(kFourBytes));
+    return _mm256_castps_si256(_mm256_permutevar_ps(bytes, index));
+  }
+  static F select4_by(F v, I selector) {
+    return _mm256_castsi256_ps(_mm256_shuffle_epi8(_mm256_castps_si256(v), selector));
+  }
+
   static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
+ private:
+  alignas(16) static constexpr uint32_t kFourBytes[4] = {0x03020100, 0x07060504, 0x0b0a0908, 0x0f0e0d0c};
 };
 
 }  // namespace esparse::simd

@@ -10,6 +10,7 @@ namespace esparse::simd {
 
 struct Avx512 {  // F, BW, DQ, VL
   static constexpr int kLanes = 16;
+  static constexpr int kRegisters = 32;
   static constexpr bool kHasPairs = false;
   using F = __m512;
   using I = __m512i;
@@ -41,6 +42,9 @@ struct Avx512 {  // F, BW, DQ, VL
   static F broadcast4(const float* p) { return _mm512_broadcast_f32x4(_mm_loadu_ps(p)); }
   static F select4(F v, I index) { return _mm512_permutevar_ps(v, index); }
 
+  static I selector4(I index) { return index; }
+  static F select4_by(F v, I selector) { return select4(v, selector); }
+
   static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 };
 
@@ -52,6 +56,18 @@ struct Avx512Bf16 : Avx512 {  // and BF16, VBMI, VBMI2
     return _mm512_dpbf16_ps(c, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
   }
   static I broadcast_word(uint32_t value) { return _mm512_set1_epi32(static_cast<int>(value)); }
+  // The eight bytes at p, unaligned, in every two lanes.
+  static I broadcast8(const void* p) {
+    return _mm512_broadcastq_epi64(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
+  }
+  // Byte k of every 16 = byte (control[k] & 15) of these 16; the controls are below 128.
+  static I shuffle_bytes(I v, I control) { return _mm512_shuffle_epi8(v, control); }
+  // Lane i = lane (index[i] & 15) of table; the higher bits of the index do not count.
+  static I lookup16(I table, I index) { return _mm512_permutexvar_epi32(index, table); }
+  // Rounded to bf16, nearest even; subnormals become zero. p is unaligned.
+  static void store_bf16(void* p, F v) {
+    _mm256_storeu_si256(static_cast<__m256i*>(p), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)));
+  }
 };
 
 }  // namespace esparse::simd

@@ -12,6 +12,7 @@ namespace esparse::simd {
 template <int lanes, bool pairs = false>
 struct Emulated {
   static constexpr int kLanes = lanes;
+  static constexpr int kRegisters = 16;
   static constexpr bool kHasPairs = pairs;
   struct F {
     float lane[lanes];
@@ -86,6 +87,8 @@ struct Emulated {
   static F select4(F v, I index) {
     return make([&](int i) { return v.lane[(i & ~3) + static_cast<int>(index.lane[i] & 3)]; });
   }
+  static I selector4(I index) { return index; }
+  static F select4_by(F v, I selector) { return select4(v, selector); }
 
   static F dot_pairs(F c, I a, I b) {
     const F low = fma(bf16_low(a), bf16_low(b), c);
@@ -93,6 +96,30 @@ struct Emulated {
   }
   static I broadcast_word(uint32_t value) {
     return make_words([&](int) { return value; });
+  }
+
+  static I broadcast8(const void* p) {
+    uint32_t words[2];
+    std::memcpy(words, p, sizeof(words));
+    return make_words([&](int i) { return words[i & 1]; });
+  }
+  static I shuffle_bytes(I v, I control) {
+    return make_words([&](int i) {
+      uint32_t result = 0;
+      for (int k = 0; k < 32; k += 8) {
+        const uint32_t from = control.lane[i] >> k & 15;
+        result |= (v.lane[(i & ~3) + static_cast<int>(from / 4)] >> (8 * (from % 4)) & 0xff) << k;
+      }
+      return result;
+    });
+  }
+  static I lookup16(I table, I index) {
+    return make_words([&](int i) { return table.lane[index.lane[i] & 15]; });
+  }
+  static void store_bf16(void* p, F v) {
+    bf16 rounded[lanes];
+    for (int i = 0; i < lanes; ++i) rounded[i] = to_bf16(v.lane[i]);
+    std::memcpy(p, rounded, sizeof(rounded));
   }
 
   static void prefetch(const void*) {}

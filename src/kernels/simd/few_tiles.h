@@ -1,0 +1,175 @@
+// y = W x for 2:4 tiles and a few tokens, written once for every vector type `V` (simd/avx2.h): the rows of a tile are
+// the lanes. Two pieces:
+//   TileProducts     what a tile's weights do to one token: the f32 way, exact in x (the other: few_tile_pairs.h)
+//   multiply_tiles   the loops around it: which rows and tokens are in registers at once
+//
+// One step is V::kLanes rows x 4 columns of one token: the four inputs stand in every four lanes, two permutes pick
+// what each row keeps, two fused multiply-adds; dense weights need four of those. Decoding the weights (two halves of a
+// word, two shifts of the index, a selector) is done once for all tokens in registers, at most eight.
+//   AVX2, Zen 3     dense 2 cycles a step. vpermilps has the two ports of the multiply-adds: with it alone a step takes
+//   2
+//                   cycles as well; vpshufb has one of them and another. One of each: 6 operations on those two ports
+//                   and 2 on the third for two steps, 1.5 cycles, and 1.8 measured with the decoding at 8 tokens. Up to
+//                   about 4 tokens reading the weights takes longer than that, and there 2:4 gains up to 1.78x.
+//   AVX-512, Intel  4 operations on 2 ports, 2 cycles as dense: no gain beyond reading, hence few_tile_pairs.h
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/tile_kernels.h"
+
+namespace esparse::simd {
+
+inline constexpr int kTileRows = NmTilesView::kRows, kTileColumns = NmTilesView::kColumns;
+inline constexpr int kTileGroups = NmTilesView::kGroups, kTileIndexBytes = 4 * kTileRows;
+
+// The two kept values of a group, V::kLanes rows from `row` on, as f32.
+struct Bf16Values {
+  static constexpr int kBytes = 2;
+  template <typename V>
+  static void load(const std::byte* group, int row, typename V::F& first, typename V::F& second) {
+    const typename V::I words = V::load_words(group + 4 * row);
+    first = V::bf16_low(words);
+    second = V::bf16_high(words);
+  }
+};
+struct F16Values {
+  static constexpr int kBytes = 2;
+  template <typename V>
+  static void load(const std::byte* group, int row, typename V::F& first, typename V::F& second) {
+    first = V::load_f16(group + 2 * row);
+    second = V::load_f16(group + 2 * (kTileRows + row));
+  }
+};
+struct F32Values {
+  static constexpr int kBytes = 4;
+  template <typename V>
+  static void load(const std::byte* group, int row, typename V::F& first, typename V::F& second) {
+    first = V::load(group + 4 * row);
+    second = V::load(group + 4 * (kTileRows + row));
+  }
+};
+
+// kMany: for more than four tokens at once the two ways to select take turns, because they use different ports of Zen 3
+// (see above); for fewer the selector costs more than it saves.
+template <typename Vector, typename Values, bool kMany>
+struct TileProducts {
+  using V = Vector;
+  using F = typename V::F;
+  using I = typename V::I;
+  static constexpr int kGroupBytes = 2 * kTileRows * Values::kBytes;  // of values
+  static constexpr int kXBytes = 4 * kTileColumns;                    // of x, one token in one tile
+
+  // `index`: the codes of this group in the lowest four bits.
+  TileProducts(const std::byte* group, int row, I index)
+      : first_column(index), second_column(V::template shift_right<2>(index)) {
+    if constexpr (kMany) second_column = V::selector4(second_column);
+    Values::template load<V>(group, row, first, second);
+  }
+  F add(F sum, const std::byte* x, int group) const {
+    const F inputs = V::broadcast4(reinterpret_cast<const float*>(x) + 4 * group);
+    sum = V::fma(first, V::select4(inputs, first_column), sum);
+    if constexpr (kMany) return V::fma(second, V::select4_by(inputs, second_column), sum);
+    return V::fma(second, V::select4(inputs, second_column), sum);
+  }
+
+  F first, second;
+  I first_column, second_column;
+};
+
+// How weights of one type are multiplied.
+template <typename V, typename Values>
+struct TileWay {
+  template <bool many>
+  using Products = TileProducts<V, Values, many>;
+};
+
+// Adds the products of `count` tiles of each row block: kVectors vectors of rows, from row `row` of the first tile on,
+// times kTokens tokens, all sums in registers.
+template <typename Products, int kVectors, int kTokens>
+void add_tiles(const TilePiece& piece, int64_t first_tile, int64_t count, int64_t row, int64_t first_token) {
+  using V = typename Products::V;
+  constexpr int kPerBlock = kTileRows / V::kLanes;
+  constexpr int kTileBytes = kTileIndexBytes + kTileGroups * Products::kGroupBytes;
+  // Weights are asked for two tiles ahead, 1152 bytes for 16-bit types: less hides no latency of memory, more gains
+  // nothing.
+  constexpr int kAhead = 2 * kTileBytes;
+  const int64_t block_bytes = piece.tiles_per_block * kTileBytes, x_bytes = piece.tokens * Products::kXBytes;
+  const int lane = static_cast<int>(row % kTileRows);
+  const std::byte* tile = piece.tiles + row / kTileRows * block_bytes + first_tile * kTileBytes;
+  const std::byte* x = piece.x + first_tile * x_bytes + first_token * Products::kXBytes;
+  float* target = piece.sums + first_token * TilePiece::kRows + row;
+
+  typename V::F sums[kVectors][kTokens];
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v)
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t)
+      sums[v][t] = first_tile == 0 ? V::zero() : V::load(target + t * TilePiece::kRows + v * V::kLanes);
+
+  for (; count > 0; --count, tile += kTileBytes, x += x_bytes) {
+    typename V::I index[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v)
+      index[v] = V::load_words(tile + v / kPerBlock * block_bytes + 4 * (lane + v % kPerBlock * V::kLanes));
+#pragma GCC unroll 8
+    for (int g = 0; g < kTileGroups; ++g) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        const std::byte* group = tile + v / kPerBlock * block_bytes + kTileIndexBytes + g * Products::kGroupBytes;
+        if (v % kPerBlock == 0)
+          for (int line = 0; line < Products::kGroupBytes; line += 64) V::prefetch(group + kAhead + line);
+        const Products products(group, lane + v % kPerBlock * V::kLanes, index[v]);
+        index[v] = V::template shift_right<4>(index[v]);
+#pragma GCC unroll 8
+        for (int t = 0; t < kTokens; ++t) sums[v][t] = products.add(sums[v][t], x + t * Products::kXBytes, g);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v)
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) V::store(target + t * TilePiece::kRows + v * V::kLanes, sums[v][t]);
+}
+
+// kTokens tokens with all rows of the piece. As many vectors of rows at once as there are registers for their sums:
+// more share the loads of x and hide the latency of the additions.
+template <typename Products, int kTokens>
+void add_tokens(const TilePiece& piece, int64_t first_tile, int64_t count, int64_t first_token) {
+  constexpr int kFit = Products::V::kRegisters / 2 / kTokens;
+  constexpr int kVectors = kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1, kLanes = Products::V::kLanes;
+  const int64_t rows = piece.blocks * kTileRows;
+  int64_t row = 0;
+  for (; row + kVectors * kLanes <= rows; row += kVectors * kLanes)
+    add_tiles<Products, kVectors, kTokens>(piece, first_tile, count, row, first_token);
+  for (; row < rows; row += kLanes) add_tiles<Products, 1, kTokens>(piece, first_tile, count, row, first_token);
+}
+
+template <typename Way>
+void multiply_tiles(const TilePiece& piece) {
+  using Few = typename Way::template Products<false>;
+  using Many = typename Way::template Products<true>;
+  using Add = void (*)(const TilePiece&, int64_t, int64_t, int64_t);
+  static constexpr Add kAdd[] = {add_tokens<Few, 1>,  add_tokens<Few, 2>,  add_tokens<Few, 3>,  add_tokens<Few, 4>,
+                                 add_tokens<Many, 5>, add_tokens<Many, 6>, add_tokens<Many, 7>, add_tokens<Many, 8>};
+  constexpr int64_t kMaxTokens = 8;
+  // So many tiles at a time that their part of x takes 8 KiB, a quarter of an L1 cache: it is read again for all rows.
+  const int64_t run = 64 / piece.tokens, chunks = (piece.tokens + kMaxTokens - 1) / kMaxTokens;
+  for (int64_t first = 0; first < piece.tiles_per_block; first += run) {
+    const int64_t rest = piece.tiles_per_block - first, count = run < rest ? run : rest;
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+      const int64_t token = piece.tokens * chunk / chunks, next = piece.tokens * (chunk + 1) / chunks;
+      kAdd[next - token - 1](piece, first, count, token);
+    }
+  }
+}
+
+template <typename V>
+void multiply_tiles_f32(const TilePiece& piece) {
+  if (piece.dtype == DType::bf16) return multiply_tiles<TileWay<V, Bf16Values>>(piece);
+  if (piece.dtype == DType::f16) return multiply_tiles<TileWay<V, F16Values>>(piece);
+  multiply_tiles<TileWay<V, F32Values>>(piece);
+}
+
+}  // namespace esparse::simd
