@@ -1,5 +1,8 @@
 // The kernel tables where no special instructions are known.
+#include "kernels/attention_kernels.h"
 #include "kernels/cpu_features.h"
+#include "kernels/dense_kernels.h"
+#include "kernels/isa.h"
 #include "kernels/row_kernels.h"
 #include "kernels/shuffle_kernels.h"
 #include "kernels/tile_kernels.h"
@@ -23,6 +26,18 @@ std::span<const TableEntry<ShuffleKernels>> all_tables() {
 template <>
 std::span<const TableEntry<TileKernels>> all_tables() {
   static constexpr TableEntry<TileKernels> tables[] = {{Isa::portable, &kPortableTileKernels}};
+  return tables;
+}
+
+template <>
+std::span<const TableEntry<DenseKernels>> all_tables() {
+  static constexpr TableEntry<DenseKernels> tables[] = {{Isa::portable, &kPortableDenseKernels}};
+  return tables;
+}
+
+template <>
+std::span<const TableEntry<AttentionKernels>> all_tables() {
+  static constexpr TableEntry<AttentionKernels> tables[] = {{Isa::portable, &kPortableAttentionKernels}};
   return tables;
 }
 

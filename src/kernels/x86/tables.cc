@@ -1,4 +1,6 @@
 // The kernel tables of x86-64, by family.
+#include "kernels/attention_kernels.h"
+#include "kernels/dense_kernels.h"
 #include "kernels/isa.h"
 #include "kernels/row_kernels.h"
 #include "kernels/shuffle_kernels.h"
@@ -8,7 +10,9 @@ namespace esparse {
 
 extern const RowKernels kAvx2RowKernels;
 extern const ShuffleKernels kAvx2ShuffleKernels;
-extern const TileKernels kAvx2TileKernels, kAvx512TileKernels, kAvx512Bf16TileKernels;
+extern const TileKernels kAvx512Bf16TileKernels, kAvx512TileKernels, kAvx2TileKernels;
+extern const DenseKernels kAvx512DenseKernels, kAvx2DenseKernels;
+extern const AttentionKernels kAvx512AttentionKernels, kAvx2AttentionKernels;
 
 template <>
 std::span<const TableEntry<RowKernels>> all_tables() {
@@ -30,6 +34,21 @@ std::span<const TableEntry<TileKernels>> all_tables() {
                                                        {Isa::avx512, &kAvx512TileKernels},
                                                        {Isa::avx2, &kAvx2TileKernels},
                                                        {Isa::portable, &kPortableTileKernels}};
+  return tables;
+}
+
+template <>
+std::span<const TableEntry<DenseKernels>> all_tables() {
+  static constexpr TableEntry<DenseKernels> tables[] = {
+      {Isa::avx512, &kAvx512DenseKernels}, {Isa::avx2, &kAvx2DenseKernels}, {Isa::portable, &kPortableDenseKernels}};
+  return tables;
+}
+
+template <>
+std::span<const TableEntry<AttentionKernels>> all_tables() {
+  static constexpr TableEntry<AttentionKernels> tables[] = {{Isa::avx512, &kAvx512AttentionKernels},
+                                                            {Isa::avx2, &kAvx2AttentionKernels},
+                                                            {Isa::portable, &kPortableAttentionKernels}};
   return tables;
 }
 
