@@ -42,8 +42,8 @@ struct Turns {
 
 }  // namespace
 
-Result<std::vector<EngineRow>> bench_engines(std::span<const EngineSubject> subjects,
-                                             const EngineBenchOptions& options) {
+Result<std::vector<EngineRow>> bench_engines(std::span<const EngineSubject> subjects, const EngineBenchOptions& options,
+                                             const std::function<void()>& on_turn) {
   std::vector<Turns> turns(subjects.size());
   Status status;
   double spent = 0, longest = 0;
@@ -51,7 +51,8 @@ Result<std::vector<EngineRow>> bench_engines(std::span<const EngineSubject> subj
     if (turn > 0 && spent + longest > options.budget_seconds) break;
     const double turn_seconds = seconds_of([&] {
       for (size_t i = 0; i < subjects.size() && status.ok(); ++i) {
-        const auto times = time_engine(*subjects[i].model, options.prompt_tokens, options.gen_tokens, 1);
+        const int64_t gen_tokens = turn < 0 ? 1 : options.gen_tokens;
+        const auto times = time_engine(*subjects[i].model, options.prompt_tokens, gen_tokens, 1);
         status = times.ok() ? Status() : times.status().with_context(subjects[i].name);
         if (turn < 0 || !times.ok()) continue;
         turns[i].prefill.push_back(times->prefill_seconds);
@@ -61,6 +62,7 @@ Result<std::vector<EngineRow>> bench_engines(std::span<const EngineSubject> subj
     ESPARSE_RETURN_IF_ERROR(status);
     spent += turn_seconds;
     longest = std::max(longest, turn_seconds);
+    on_turn();
   }
   std::vector<EngineRow> rows;
   for (size_t i = 0; i < subjects.size(); ++i) {
@@ -78,7 +80,7 @@ Result<std::vector<EngineRow>> bench_engines(std::span<const EngineSubject> subj
 }
 
 std::string engine_rows_text(const Machine& machine, std::span<const EngineRow> rows) {
-  Table table({"model", "prompt", "prefill s", "tokens/s", "ratio", "written", "ms/token", "tokens/s", "ratio", "GB/s",
+  Table table({"model", "prompt", "prefill s", "tokens/s", "ratio", "written", "ms/token", "tokens/s", "ratio",
                "weights", "of linears"});
   for (const EngineRow& row : rows) {
     const EngineTimes& times = row.times;
@@ -87,7 +89,6 @@ std::string engine_rows_text(const Machine& machine, std::span<const EngineRow> 
                    fmt::format("{:.2f}x", row.prefill_ratio), std::to_string(times.gen_tokens),
                    fmt::format("{:.2f}", times.decode_seconds_per_token * 1e3),
                    fmt::format("{:.1f}", 1 / times.decode_seconds_per_token), fmt::format("{:.2f}x", row.decode_ratio),
-                   fmt::format("{:.1f}", static_cast<double>(row.linear_bytes) / times.decode_seconds_per_token * 1e-9),
                    format_bytes(row.weight_bytes), format_bytes(row.linear_bytes)});
   }
   std::string text = machine.line() + "\n" + table.text();

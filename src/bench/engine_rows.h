@@ -1,6 +1,7 @@
 // What whole models take to read a prompt and to write: the table of `esparse bench MODEL`.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -35,9 +36,10 @@ struct EngineRow {
   double prefill_ratio = 1, decode_ratio = 1;
 };
 
-// After a turn that is not counted, each turn times every subject once, in their order.
-Result<std::vector<EngineRow>> bench_engines(std::span<const EngineSubject> subjects,
-                                             const EngineBenchOptions& options);
+// Each turn times every subject once, in their order, and calls `on_turn`; a turn with one written token comes first
+// and is not counted.
+Result<std::vector<EngineRow>> bench_engines(std::span<const EngineSubject> subjects, const EngineBenchOptions& options,
+                                             const std::function<void()>& on_turn);
 
 std::string engine_rows_text(const Machine& machine, std::span<const EngineRow> rows);
 Json engine_rows_json(const Machine& machine, std::span<const EngineRow> rows);

@@ -114,7 +114,9 @@ Status BenchCommand::run_model() const {
   options.prompt_tokens = prompt_tokens;
   options.gen_tokens = gen_tokens;
   options.repetitions = repetitions;
-  ESPARSE_ASSIGN_OR_RETURN(const std::vector<EngineRow> rows, bench_engines(subjects, options));
+  Progress progress("Measuring models", repetitions + 1);
+  ESPARSE_ASSIGN_OR_RETURN(const std::vector<EngineRow> rows,
+                           bench_engines(subjects, options, [&] { progress.advance(); }));
   const Machine machine = measure_machine(kMachineSeconds);
   return print(engine_rows_text(machine, rows), engine_rows_json(machine, rows));
 }
