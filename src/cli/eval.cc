@@ -27,7 +27,7 @@ struct EvalCommand {
 Status EvalCommand::run() const {
   set_thread_count(common.threads);
   ESPARSE_ASSIGN_OR_RETURN(const std::string contents, read_file(text));
-  ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer));
+  ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer, OpenFor::running));
   ESPARSE_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, session.tokenizer->encode(contents, true));
   if (ids.size() < 2) return invalid_argument("{}: the text has {} tokens, at least 2 are needed", text, ids.size());
   PerplexityOptions options;

@@ -18,6 +18,7 @@ struct GenerateCommand {
   std::string model, tokenizer, prompt;
   GenerateOptions options;
   bool ignore_eos = false;
+  std::string kv_dtype = "f16";
 
   Status run() const;
 };
@@ -27,10 +28,11 @@ double rate(double count, double seconds) { return seconds > 0 ? count / seconds
 Status GenerateCommand::run() const {
   set_thread_count(common.threads);
   ESPARSE_RETURN_IF_ERROR(options.sampling.validate());
-  ESPARSE_ASSIGN_OR_RETURN(Session session, open_session(model, tokenizer));
+  ESPARSE_ASSIGN_OR_RETURN(Session session, open_session(model, tokenizer, OpenFor::running));
   prepare_model(*session.model, plan);
   GenerateOptions chosen = options;
   chosen.stop_at_eos = !ignore_eos;
+  chosen.kv_dtype = kv_dtype == "f32" ? DType::f32 : kv_dtype == "bf16" ? DType::bf16 : DType::f16;
   Status output;
   std::string waiting = prompt;  // shown once it is known to be good: with the first piece of text
   auto show = [&](std::string_view text) {
@@ -74,6 +76,9 @@ CommandBody add_generate_command(CLI::App& app) {
       ->capture_default_str();
   sub->add_option("--seed", command->options.sampling.seed, "Seed of the sampler")
       ->check(not_negative())
+      ->capture_default_str();
+  sub->add_option("--kv-dtype", command->kv_dtype, "Type of the keys and values kept of earlier tokens")
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}))
       ->capture_default_str();
   sub->add_flag("--ignore-eos", command->ignore_eos, "Go on after an end-of-text token");
   sub->add_option("--tokenizer", command->tokenizer, "Tokenizer file or directory (default: the model's own)");

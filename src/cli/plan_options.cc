@@ -17,7 +17,7 @@ void add_plan_options(CLI::App& app, PlanOptions& options) {
 }
 
 PlanTable prepare_model(Model& model, const PlanOptions& options) {
-  arrange_for_running(model);
+  model.arrange_for_running();
   if (options.use_default) return {};
   const std::filesystem::path file = options.cache.empty() ? default_plan_file() : std::filesystem::path(options.cache);
   const auto announce = [&](int64_t choices) {

@@ -217,7 +217,7 @@ Status PruneCommand::run() const {
   if (!calib.empty()) {
     ESPARSE_ASSIGN_OR_RETURN(documents, read_documents(calib));
   }
-  ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer));
+  ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer, OpenFor::pruning));
   ESPARSE_RETURN_IF_ERROR(check_prunable(*session.model, chosen));
   const bool calibrated = needs_calibration(*session.model, chosen);
   if (calibrated && calib.empty()) return invalid_argument("--calib: this recipe needs a calibration text");

@@ -1,80 +1,118 @@
 #include "kernels/attention.h"
 
 #include <algorithm>
-#include <cstring>
+#include <cmath>
+#include <limits>
 #include <vector>
 
 #include "base/checked.h"
 #include "base/parallel.h"
-#include "kernels/elementwise.h"
-#include "kernels/row_kernels.h"
-#include "kernels/sgemm.h"
+#include "kernels/attention_kernels.h"
+#include "kernels/attention_tiled.h"
+#include "kernels/fast_exp.h"
 
 namespace esparse {
 namespace {
 
-constexpr int64_t kQueryBlock = 64;  // 64 x 4096 scores are 1 MiB: they stay in the second-level cache
-constexpr int64_t kFewQueries = 4;   // below, packing for sgemm is not repaid
+// What the ranges of keys leave for one query row: AttentionJob's results.
+struct Partials {
+  std::vector<float> out, maximum, sum;  // [ranges, kv heads, tokens, heads of a KV head] x head_dim, 1, 1
+};
 
-int64_t first_key(const AttentionShape& shape, int64_t position) {
-  return shape.window == 0 ? 0 : std::max<int64_t>(0, position - shape.window + 1);
-}
-
-// One query: out [head_dim].
-void attend_one(const AttentionShape& shape, const float* q, MatrixView<const float> keys,
-                MatrixView<const float> values, int64_t position, float* out, std::vector<float>& scores) {
-  const RowKernels& kernels = row_kernels();
-  const int64_t begin = first_key(shape, position), count = position + 1 - begin;
-  scores.resize(count);
-  for (int64_t k = 0; k < count; ++k)
-    scores[k] = shape.scale * kernels.dot(q, keys.row(begin + k).data(), shape.head_dim);
-  softmax(scores);
-  std::fill_n(out, shape.head_dim, 0.0f);
-  for (int64_t k = 0; k < count; ++k) kernels.add_scaled(scores[k], values.row(begin + k).data(), out, shape.head_dim);
-}
-
-// A block of consecutive queries: q, out [queries, head_dim].
-void attend_block(const AttentionShape& shape, MatrixView<const float> q, MatrixView<const float> keys,
-                  MatrixView<const float> values, int64_t first_position, MatrixView<float> out,
-                  std::vector<float>& buffer) {
-  const int64_t begin = first_key(shape, first_position), end = first_position + q.rows, count = end - begin;
-  buffer.resize(q.rows * count);
-  const MatrixView<float> scores(buffer.data(), q.rows, count);
-  sgemm_transposed(shape.scale, q, keys.rows_from(begin, count), scores);
-  for (int64_t query = 0; query < q.rows; ++query) {
-    const int64_t position = first_position + query;
-    const int64_t from = first_key(shape, position) - begin, to = position + 1 - begin;
-    const auto row = scores.row(query);
-    softmax(row.subspan(from, to - from));
-    std::fill(row.begin(), row.begin() + from, 0.0f);
-    std::fill(row.begin() + to, row.end(), 0.0f);
+// Attention of few tokens.
+class FewQueries {
+ public:
+  FewQueries(const AttentionShape& shape, MatrixView<const float> q, KvView keys, KvView values, Partials& partials)
+      : shape_(shape), q_(q), keys_(keys), values_(values), partials_(partials) {
+    past_ = keys.tokens - q.rows;
+    group_ = shape.num_heads / shape.num_kv_heads;
+    begin_ = first_visible_key(shape, past_);
+    ranges_ = ceil_div(keys.tokens - begin_, kKeysPerPiece);
+    rows_ = q.rows * group_;
+    const int64_t all = ranges_ * shape.num_kv_heads * rows_;
+    partials_.out.resize(all * shape.head_dim);
+    partials_.maximum.resize(all);
+    partials_.sum.resize(all);
   }
-  sgemm(scores, values.rows_from(begin, count), out);
-}
+
+  void run(MatrixView<float> out) const {
+    const int64_t multiply_adds = 2 * shape_.num_heads * shape_.head_dim * q_.rows * keys_.tokens;
+    parallel_for_sized(ranges_ * shape_.num_kv_heads, multiply_adds,
+                       [&](int64_t piece, int) { attend(piece / shape_.num_kv_heads, piece % shape_.num_kv_heads); });
+    parallel_for_sized(shape_.num_kv_heads * rows_, shape_.num_kv_heads * rows_ * ranges_ * shape_.head_dim,
+                       [&](int64_t row, int) { combine(row, out); });
+  }
+
+ private:
+  int64_t place(int64_t range, int64_t kv_head) const { return (range * shape_.num_kv_heads + kv_head) * rows_; }
+
+  void attend(int64_t range, int64_t kv_head) const {
+    const int64_t first_key = begin_ + range * kKeysPerPiece, column = kv_head * shape_.head_dim;
+    static thread_local std::vector<float> scaled;
+    scaled.resize(kMaxAttentionRows * shape_.head_dim);
+    for (int64_t first = 0; first < rows_; first += kMaxAttentionRows) {
+      const int64_t rows = std::min(kMaxAttentionRows, rows_ - first), at = place(range, kv_head) + first;
+      int64_t from[kMaxAttentionRows], to[kMaxAttentionRows];
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t token = (first + r) / group_, head = kv_head * group_ + (first + r) % group_;
+        const float* q = q_.row(token).data() + head * shape_.head_dim;
+        for (int64_t d = 0; d < shape_.head_dim; ++d) scaled[r * shape_.head_dim + d] = shape_.scale * q[d];
+        from[r] = first_visible_key(shape_, past_ + token) - first_key;
+        to[r] = past_ + token + 1 - first_key;
+      }
+      kernels<AttentionKernels>().attend({.dtype = keys_.dtype,
+                                          .keys = keys_.at(first_key, column),
+                                          .values = values_.at(first_key, column),
+                                          .row_bytes = keys_.row_bytes(),
+                                          .count = std::min(kKeysPerPiece, keys_.tokens - first_key),
+                                          .head_dim = shape_.head_dim,
+                                          .q = scaled.data(),
+                                          .rows = rows,
+                                          .from = from,
+                                          .to = to,
+                                          .out = partials_.out.data() + at * shape_.head_dim,
+                                          .maximum = partials_.maximum.data() + at,
+                                          .sum = partials_.sum.data() + at});
+    }
+  }
+
+  // The ranges of one query row, in order: each counts exp(its maximum - that of all).
+  void combine(int64_t piece, MatrixView<float> out) const {
+    const int64_t kv_head = piece / rows_, row = piece % rows_;
+    float* target = out.row(row / group_).data() + (kv_head * group_ + row % group_) * shape_.head_dim;
+    float maximum = -std::numeric_limits<float>::infinity(), sum = 0;
+    for (int64_t range = 0; range < ranges_; ++range)
+      maximum = std::max(maximum, partials_.maximum[place(range, kv_head) + row]);
+    std::fill_n(target, shape_.head_dim, 0.0f);
+    for (int64_t range = 0; range < ranges_; ++range) {
+      const int64_t at = place(range, kv_head) + row;
+      if (partials_.sum[at] == 0) continue;  // beyond what this row sees
+      const float weight = fast_exp(partials_.maximum[at] - maximum);
+      sum += weight * partials_.sum[at];
+      const float* part = partials_.out.data() + at * shape_.head_dim;
+      for (int64_t d = 0; d < shape_.head_dim; ++d) target[d] += weight * part[d];
+    }
+    const float scale = 1.0f / sum;
+    for (int64_t d = 0; d < shape_.head_dim; ++d) target[d] *= scale;
+  }
+
+  const AttentionShape& shape_;
+  MatrixView<const float> q_;
+  KvView keys_, values_;
+  Partials& partials_;
+  int64_t past_, group_, begin_, ranges_, rows_;
+};
 
 }  // namespace
 
-void causal_attention(const AttentionShape& shape, MatrixView<const float> q, MatrixView<const float> keys,
-                      MatrixView<const float> values, MatrixView<float> out) {
-  ESPARSE_CHECK(keys.rows == values.rows && keys.rows >= q.rows);
-  const int64_t past = keys.rows - q.rows, width = shape.head_dim;
-  const int64_t queries_per_kv_head = shape.num_heads / shape.num_kv_heads;
-  const int64_t block = q.rows <= kFewQueries ? 1 : kQueryBlock;
-  const int64_t blocks = ceil_div(q.rows, block);
-  const int64_t multiply_adds = 2 * shape.num_heads * width * q.rows * keys.rows;
-  parallel_for_sized(shape.num_heads * blocks, multiply_adds, [&](int64_t piece, int) {
-    static thread_local std::vector<float> scratch;
-    const int64_t head = piece / blocks, first = piece % blocks * block, count = std::min(block, q.rows - first);
-    const int64_t kv_column = head / queries_per_kv_head * width;
-    const auto k = keys.cols_from(kv_column, width), v = values.cols_from(kv_column, width);
-    const auto q_head = q.rows_from(first, count).cols_from(head * width, width);
-    const auto out_head = out.rows_from(first, count).cols_from(head * width, width);
-    if (block == 1) {
-      attend_one(shape, q_head.data, k, v, past + first, out_head.data, scratch);
-    } else {
-      attend_block(shape, q_head, k, v, past + first, out_head, scratch);
-    }
-  });
+void causal_attention(const AttentionShape& shape, MatrixView<const float> q, KvView keys, KvView values,
+                      MatrixView<float> out) {
+  ESPARSE_CHECK(keys.tokens == values.tokens && keys.dtype == values.dtype && keys.tokens >= q.rows);
+  ESPARSE_CHECK(keys.features == shape.num_kv_heads * shape.head_dim && values.features == keys.features);
+  if (q.rows == 0) return;
+  if (q.rows > kFewQueries) return tiled_attention(shape, q, keys, values, out);
+  static thread_local Partials partials;  // grows to the longest context and stays
+  FewQueries(shape, q, keys, values, partials).run(out);
 }
 
 }  // namespace esparse

@@ -1,8 +1,10 @@
 // Causal attention of new tokens over all keys and values so far.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
+#include "base/dtype.h"
 #include "base/matrix.h"
 
 namespace esparse {
@@ -15,9 +17,28 @@ struct AttentionShape {
   int64_t window = 0;  // a token sees itself and the window - 1 tokens before it; 0: all
 };
 
-// q, out [tokens, num_heads * head_dim]; keys, values [past + tokens, num_kv_heads * head_dim], the new ones last.
-// Works through blocks of queries, so no [tokens, tokens] matrix ever exists. Same bits for every thread count.
-void causal_attention(const AttentionShape& shape, MatrixView<const float> q, MatrixView<const float> keys,
-                      MatrixView<const float> values, MatrixView<float> out);
+// Keys or values [tokens, num_kv_heads * head_dim] of f32, f16 or bf16, one token after another, unaligned.
+struct KvView {
+  DType dtype = DType::f32;
+  const std::byte* data = nullptr;
+  int64_t tokens = 0;
+  int64_t features = 0;
+
+  int64_t row_bytes() const { return features * dtype_bytes(dtype); }
+  const std::byte* at(int64_t token, int64_t column) const {
+    return data + token * row_bytes() + column * dtype_bytes(dtype);
+  }
+};
+
+// q, out [tokens, num_heads * head_dim]; keys, values [past + tokens, num_kv_heads * head_dim], the new ones last and
+// of the same type. Arithmetic in f32. Up to kFewQueries tokens read the keys of a KV head once for all its query
+// heads, cut into ranges of kKeysPerPiece, so that long contexts occupy more threads than there are KV heads. More
+// tokens go through blocks of queries times blocks of keys with a running softmax; no scores beyond such a tile ever
+// exist. Same bits for every thread count.
+void causal_attention(const AttentionShape& shape, MatrixView<const float> q, KvView keys, KvView values,
+                      MatrixView<float> out);
+
+inline constexpr int64_t kFewQueries = 8;      // beyond, packing for sgemm is repaid
+inline constexpr int64_t kKeysPerPiece = 256;  // bf16, head_dim 64: 64 KiB of keys and values, four microseconds
 
 }  // namespace esparse

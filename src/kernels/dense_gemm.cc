@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "kernels/bf16_gemm.h"
 #include "kernels/row_kernels.h"
 #include "kernels/sgemm.h"
 
@@ -64,6 +65,8 @@ void multiply(const View& weight, MatrixView<const float> x, std::span<const flo
 }  // namespace
 
 void dense_gemm(const WeightView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
+  const auto* dense = std::get_if<DenseView>(&weight);
+  if (dense != nullptr && bf16_gemm(*dense, x, bias, y)) return;
   std::visit([&](const auto& view) { multiply(view, x, bias, y); }, weight);
 }
 

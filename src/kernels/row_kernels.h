@@ -19,12 +19,8 @@ struct RowKernels {
   void (*widen)(DType dtype, const std::byte* source, float* target, int64_t count);
   // sum_i a[i] * b[i]
   float (*dot)(const float* a, const float* b, int64_t count);
-  // sum_i weight[i] * x[i], the weight in its stored type: one row of a decode step, bound by reading the weight.
-  float (*dot_dense)(DType dtype, const std::byte* weight, const float* x, int64_t count);
   // target[0, in_features) = row `row` of a packed matrix as f32, zeros where nothing is kept.
   void (*expand_bits)(const BitRowsView& packed, int64_t row, float* target);
-  // target[i] += scale * source[i]
-  void (*add_scaled)(float scale, const float* source, float* target, int64_t count);
 };
 
 extern const RowKernels kPortableRowKernels;

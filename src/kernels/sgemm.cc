@@ -11,10 +11,10 @@ void sgemm_transposed(float alpha, MatrixView<const float> a, MatrixView<const f
   ESPARSE_CHECK(status == dnnl_success);
 }
 
-void sgemm(MatrixView<const float> a, MatrixView<const float> b, MatrixView<float> c) {
+void sgemm(MatrixView<const float> a, MatrixView<const float> b, MatrixView<float> c, float beta) {
   ESPARSE_CHECK(a.cols == b.rows && a.rows == c.rows && b.cols == c.cols);
   const dnnl_status_t status =
-      dnnl_sgemm('N', 'N', c.rows, c.cols, a.cols, 1.0f, a.data, a.stride, b.data, b.stride, 0.0f, c.data, c.stride);
+      dnnl_sgemm('N', 'N', c.rows, c.cols, a.cols, 1.0f, a.data, a.stride, b.data, b.stride, beta, c.data, c.stride);
   ESPARSE_CHECK(status == dnnl_success);
 }
 

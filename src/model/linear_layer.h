@@ -9,6 +9,7 @@
 #include "base/matrix.h"
 #include "base/status.h"
 #include "io/tensor_store.h"
+#include "kernels/linear_group.h"
 #include "kernels/linear_plan.h"
 #include "sparse/nm_matrix.h"
 
@@ -36,6 +37,8 @@ class LinearLayer {
 
   // x [tokens, in_features], y [tokens, out_features].
   void apply(MatrixView<const float> x, MatrixView<float> y) const;
+  // The same as one task of a group; valid as long as this layer is neither changed nor moved.
+  LinearTask task(MatrixView<float> y) const { return {&weight_, bias_, y, &plan_}; }
 
   Matrix<float> weight_as_f32() const;
   // Replaces the weight; `bytes` is row-major [out_features, in_features] of the present dtype.

@@ -1,4 +1,5 @@
 // The LLaMA family: LLaMA 1/2/3, Mistral, Qwen2, Qwen3, Seed-OSS.
+#include <array>
 #include <cmath>
 
 #include "kernels/attention.h"
@@ -97,25 +98,23 @@ bool LlamaModel::attend(const DecoderBlock& block, MatrixView<float> hidden, int
   if (observer && !observer->observe(InputSite::attention, x.view())) return false;
 
   Matrix<float> q(tokens, c.q_features());                               // [tokens, heads * head_dim]
-  const auto k = cache.keys.view().rows_from(first_position, tokens);    // [tokens, kv_heads * head_dim]
-  const auto v = cache.values.view().rows_from(first_position, tokens);  // [tokens, kv_heads * head_dim]
-  block.q.apply(x.view(), q.view());
-  block.k.apply(x.view(), k);
-  block.v.apply(x.view(), v);
+  Matrix<float> k(tokens, c.kv_features()), v(tokens, c.kv_features());  // [tokens, kv_heads * head_dim]
+  linear_group(std::array{block.q.task(q.view()), block.k.task(k.view()), block.v.task(v.view())}, x.view());
   if (c.qk_norm) {
     rms_norm_heads(q.view(), c.head_dim, block.q_norm, c.norm_eps);
-    rms_norm_heads(k, c.head_dim, block.k_norm, c.norm_eps);
+    rms_norm_heads(k.view(), c.head_dim, block.k_norm, c.norm_eps);
   }
   const RotaryAngles angles = rotary_angles(c.rope.inverse_frequencies, first_position, tokens, c.rope.attention_scale);
   apply_rotary(q.view(), c.head_dim, angles);
-  apply_rotary(k, c.head_dim, angles);
+  apply_rotary(k.view(), c.head_dim, angles);
+  cache.keys.store(first_position, k.view());
+  cache.values.store(first_position, v.view());
 
   const AttentionShape shape{c.num_heads, c.num_kv_heads, c.head_dim, 1.0f / std::sqrt(static_cast<float>(c.head_dim)),
                              block.window};
   Matrix<float> attended(tokens, c.q_features());  // [tokens, heads * head_dim]
   const int64_t total = first_position + tokens;
-  causal_attention(shape, q.view(), cache.keys.view().rows_from(0, total), cache.values.view().rows_from(0, total),
-                   attended.view());
+  causal_attention(shape, q.view(), cache.keys.first(total), cache.values.first(total), attended.view());
   if (observer && !observer->observe(InputSite::output, attended.view())) return false;
   block.o.apply(attended.view(), x.view());
   add(hidden, x.view());
@@ -128,9 +127,7 @@ void LlamaModel::feed_forward(const DecoderBlock& block, MatrixView<float> hidde
   rms_norm(hidden, block.mlp_norm.gain, config_.norm_eps, block.mlp_order, x.view());
   if (observer && !observer->observe(InputSite::mlp, x.view())) return;
   Matrix<float> gate(tokens, config_.intermediate_size), up(tokens, config_.intermediate_size);  // [tokens, ffn]
-  block.gate.apply(x.view(), gate.view());
-  block.up.apply(x.view(), up.view());
-  silu_multiply(gate.view(), up.view());
+  gated_linear(block.gate.task(gate.view()), block.up.task(up.view()), x.view());
   if (observer && !observer->observe(InputSite::down, gate.view())) return;
   block.down.apply(gate.view(), x.view());
   add(hidden, x.view());

@@ -17,6 +17,13 @@ Result<std::unique_ptr<Model>> Model::load(Checkpoint checkpoint) {
   return model;
 }
 
+void Model::arrange_for_running() {
+  for (DecoderBlock& block : blocks_)
+    for (const InputSite site : kInputSites)
+      for (LinearLayer* layer : block.linears_at(site))
+        if (layer->arrange_for_running()) checkpoint_.tensors.release_pages(layer->name() + ".weight.");
+}
+
 Result<Matrix<float>> Model::forward(std::span<const int32_t> tokens, KvCache& cache) const {
   const auto count = static_cast<int64_t>(tokens.size()), first = cache.length();
   for (int32_t id : tokens)

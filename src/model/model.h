@@ -30,8 +30,12 @@ class Model {
   // Takes what the checkpoint has of block `layer` out of memory, when work is done with it. Weights that are views
   // into the checkpoint stay usable: touching them reads the file again.
   void release_block_pages(int64_t layer) const { checkpoint_.tensors.release_pages(blocks_[layer].name + "."); }
-  KvCache make_cache(int64_t capacity_tokens) const {
-    return {config_.num_layers, capacity_tokens, config_.kv_features()};
+  // Rearranges the packed weights of all blocks for the kernels (LinearLayer::arrange_for_running) and gives back the
+  // pages of the checkpoint that they came from. For a model that is only run: one that is pruned or written must not.
+  void arrange_for_running();
+  // dtype f32, f16 or bf16: what keys and values are rounded to.
+  KvCache make_cache(int64_t capacity_tokens, DType dtype = DType::f32) const {
+    return {config_.num_layers, capacity_tokens, config_.kv_features(), dtype};
   }
 
   // hidden [tokens, hidden_size] = embeddings of tokens at positions first_position ...; ids must be in the vocabulary.

@@ -1,4 +1,5 @@
 // OPT: learned positions (offset 2), LayerNorm with bias, ReLU or GELU, norm before or after each half of a block.
+#include <array>
 #include <cmath>
 
 #include "kernels/attention.h"
@@ -150,13 +151,14 @@ void OptModel::forward_block(const DecoderBlock& block, MatrixView<float> hidden
   Matrix<float> x(tokens, c.hidden_size);  // [tokens, hidden]
   half_block_input(block.attention_norm, hidden, block.attention_order, x.view());
   if (observer && !observer->observe(InputSite::attention, x.view())) return;
-  Matrix<float> q(tokens, c.hidden_size), attended(tokens, c.hidden_size);  // [tokens, heads * head_dim]
-  block.q.apply(x.view(), q.view());
-  block.k.apply(x.view(), cache.keys.view().rows_from(first_position, tokens));
-  block.v.apply(x.view(), cache.values.view().rows_from(first_position, tokens));
+  // [tokens, heads * head_dim]
+  Matrix<float> q(tokens, c.hidden_size), k(tokens, c.hidden_size), v(tokens, c.hidden_size);
+  Matrix<float> attended(tokens, c.hidden_size);
+  linear_group(std::array{block.q.task(q.view()), block.k.task(k.view()), block.v.task(v.view())}, x.view());
+  cache.keys.store(first_position, k.view());
+  cache.values.store(first_position, v.view());
   const AttentionShape shape{c.num_heads, c.num_heads, c.head_dim, 1.0f / std::sqrt(static_cast<float>(c.head_dim)), 0};
-  causal_attention(shape, q.view(), cache.keys.view().rows_from(0, total), cache.values.view().rows_from(0, total),
-                   attended.view());
+  causal_attention(shape, q.view(), cache.keys.first(total), cache.values.first(total), attended.view());
   if (observer && !observer->observe(InputSite::output, attended.view())) return;
   block.o.apply(attended.view(), x.view());
   add_half_block(block.attention_norm, x.view(), hidden);

@@ -1,21 +1,24 @@
-// How long a whole model takes to read a prompt and to write.
+// How fast a model runs: one prompt, then token after token.
 #pragma once
 
 #include <cstdint>
 
+#include "base/dtype.h"
 #include "base/status.h"
 #include "model/model.h"
 
 namespace esparse {
 
 struct EngineTimes {
-  double prefill_seconds = 0;           // prompt_tokens at once, and the logits of the last
-  double decode_seconds_per_token = 0;  // one token and its logits, behind the prompt
-  int64_t prompt_tokens = 0, gen_tokens = 0;
+  double prefill_seconds = 0;           // all of the prompt, and the logits behind it
+  double decode_seconds_per_token = 0;  // median over all generated tokens
+  int64_t prompt_tokens = 0;
+  int64_t gen_tokens = 0;
 };
 
-// Medians of `repetitions` runs over fixed pseudo-random tokens; nothing is sampled or turned into text. Refuses token
-// counts below 1 and more than the model has positions.
-Result<EngineTimes> time_engine(const Model& model, int64_t prompt_tokens, int64_t gen_tokens, int repetitions);
+// Medians over `repetitions` runs. The prompt is a fixed pseudo-random sequence of ids; every later token is the most
+// probable one. Refuses counts below 1, more positions than the model has, and logits that are not finite or all zero.
+Result<EngineTimes> time_engine(const Model& model, int64_t prompt_tokens, int64_t gen_tokens, int64_t repetitions,
+                                DType kv_dtype = DType::f16);
 
 }  // namespace esparse

@@ -78,7 +78,7 @@ Result<Generation> generate(const Session& session, std::string_view prompt, con
                             model.config().max_positions);
   const int64_t budget = std::min(options.max_new_tokens, room + 1);  // the last token needs no position of its own
 
-  KvCache cache = model.make_cache(std::min(model.config().max_positions, prompt_tokens + budget));
+  KvCache cache = model.make_cache(std::min(model.config().max_positions, prompt_tokens + budget), options.kv_dtype);
   Sampler sampler(options.sampling);
   TextStream stream(*session.tokenizer, result.prompt_ids);
   Matrix<float> logits(1, model.config().vocab_size);

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/dtype.h"
 #include "base/status.h"
 #include "runtime/sampler.h"
 #include "runtime/session.h"
@@ -17,6 +18,7 @@ struct GenerateOptions {
   int64_t max_new_tokens = 128;
   SamplingOptions sampling;
   bool stop_at_eos = true;
+  DType kv_dtype = DType::f16;  // keys and values in the cache: f32, f16 or bf16
 };
 
 struct Generation {

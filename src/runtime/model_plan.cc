@@ -4,15 +4,6 @@
 
 namespace esparse {
 
-void arrange_for_running(Model& model) {
-  for (size_t index = 0; index < model.blocks().size(); ++index) {
-    bool any = false;
-    for (const InputSite site : kInputSites)
-      for (LinearLayer* layer : model.blocks()[index].linears_at(site)) any |= layer->arrange_for_running();
-    if (any) model.release_block_pages(static_cast<int64_t>(index));
-  }
-}
-
 ModelPlan plan_model(Model& model, const std::filesystem::path& cache_file, const PlanSearchOptions& options,
                      const std::function<void(int64_t)>& before_search) {
   ModelPlan plan;

@@ -1,4 +1,4 @@
-// Makes a loaded model ready to run fast: weights in the layout of the kernels, and every linear on its fastest path.
+// Puts every linear of a loaded model on the path that is fastest on this machine.
 #pragma once
 
 #include <filesystem>
@@ -9,10 +9,6 @@
 #include "runtime/plan_search.h"
 
 namespace esparse {
-
-// Rearranges the packed weights of all blocks for the kernels (LinearLayer::arrange_for_running) and gives back the
-// mapped pages they came from.
-void arrange_for_running(Model& model);
 
 struct ModelPlan {
   PlanTable table;

@@ -2,7 +2,8 @@
 
 namespace esparse {
 
-Result<Session> open_session(const std::filesystem::path& model_path, const std::filesystem::path& tokenizer_path) {
+Result<Session> open_session(const std::filesystem::path& model_path, const std::filesystem::path& tokenizer_path,
+                             OpenFor purpose) {
   Session session;
   ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(model_path));
   const std::filesystem::path directory = checkpoint.directory;
@@ -17,6 +18,7 @@ Result<Session> open_session(const std::filesystem::path& model_path, const std:
   if (ids > rows)
     return invalid_argument("{}: the tokenizer does not match the model: it has {} ids, the model's vocab_size is {}",
                             session.tokenizer_file.string(), ids, rows);
+  if (purpose == OpenFor::running) session.model->arrange_for_running();
   return session;
 }
 

@@ -16,8 +16,11 @@ struct Session {
   std::filesystem::path tokenizer_file;  // where it was read from
 };
 
+enum class OpenFor { running, pruning };  // running: packed weights are rearranged (Model::arrange_for_running)
+
 // `tokenizer_path` is a file, a directory, or empty: the model's own directory is searched then. Refuses a tokenizer
 // whose ids do not fit the model's vocabulary.
-Result<Session> open_session(const std::filesystem::path& model_path, const std::filesystem::path& tokenizer_path);
+Result<Session> open_session(const std::filesystem::path& model_path, const std::filesystem::path& tokenizer_path,
+                             OpenFor purpose);
 
 }  // namespace esparse

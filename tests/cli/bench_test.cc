@@ -109,7 +109,7 @@ TEST(Bench, RefusesWhatItCannotMeasure) {
            {"bench --shapes 8x8 --gen-tokens 5", {"--gen-tokens: needs a MODEL"}},
            {"bench --shapes 8x8 --against model", {"--against: needs a MODEL"}},
            {"bench model --tokens 5", {"--tokens: is for single linears"}},
-           {"bench model --prompt-tokens 100 --gen-tokens 29", {"model: ", "--prompt-tokens", "at most 128", "29"}},
+           {"bench model --prompt-tokens 100 --gen-tokens 29", {"model: ", "100 prompt tokens", "29 generated", "128 positions"}},
            {"bench nowhere", {"nowhere"}},
            {"bench model --against nowhere", {"nowhere"}},
        }) {

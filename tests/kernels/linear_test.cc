@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/parallel.h"
+#include "kernels/bf16_gemm.h"
 #include "kernels/reference.h"
 
 namespace esparse {
@@ -37,12 +38,15 @@ TEST_P(LinearTest, AgreesWithReference) {
         Matrix<float> y(tokens, out);
         for (float& value : y.values()) value = std::numeric_limits<float>::quiet_NaN();
         linear(weight, MatrixView<const float>(x.data(), tokens, in), bias, y.view());
+        // Where the processor has it, oneDNN's bf16 product rounds the inputs of dense bf16 weights.
+        const bool rounds = has_bf16_gemm() && GetParam().dtype == DType::bf16 && !GetParam().packed && tokens > 8;
         for (int64_t t = 0; t < tokens; ++t)
           for (int64_t o = 0; o < out; ++o) {
             auto reference = dot_reference(values.data() + o * in, x.data() + t * in, in);
             reference.value += bias[o];
             reference.magnitude += std::abs(bias[o]);
-            ASSERT_NEAR(y(t, o), reference.value, dot_tolerance(reference, in))
+            ASSERT_NEAR(y(t, o), reference.value,
+                        dot_tolerance(reference, in) + (rounds ? 0x1p-9 * reference.magnitude : 0))
                 << out << "x" << in << " tokens " << tokens << " at " << t << "," << o;
           }
       }

@@ -2,39 +2,52 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <filesystem>
 
+#include "base/dtype.h"
 #include "io/checkpoint.h"
-#include "support/status_testing.h"
 
 namespace esparse {
 namespace {
 
-// 128 positions, as its config.json says.
-std::unique_ptr<Model> load_model() {
-  auto checkpoint = open_checkpoint(std::filesystem::path(ESPARSE_SOURCE_DIR) / "tests/golden/models/qwen3");
-  auto model = Model::load(std::move(checkpoint).value());
-  EXPECT_OK(model);
-  return std::move(model).value();
+std::unique_ptr<Model> open_model() {
+  const auto fixture = std::filesystem::path(ESPARSE_SOURCE_DIR) / "tests/golden/models/llama2-gqa-untied";
+  return std::move(Model::load(open_checkpoint(fixture).value()).value());
 }
 
-TEST(TimeEngine, TimesPromptAndTokens) {
-  const auto model = load_model();
-  const auto times = time_engine(*model, 20, 5, 2);
-  ASSERT_OK(times);
-  EXPECT_EQ(times->prompt_tokens, 20);
-  EXPECT_EQ(times->gen_tokens, 5);
+TEST(TimeEngine, TimesBothHalves) {
+  const auto model = open_model();
+  const auto times = time_engine(*model, 20, 5, 3);
+  ASSERT_TRUE(times.ok()) << times.status().message();
   EXPECT_GT(times->prefill_seconds, 0);
   EXPECT_GT(times->decode_seconds_per_token, 0);
-  EXPECT_OK(time_engine(*model, 120, 8, 1));  // all positions
+  EXPECT_EQ(times->prompt_tokens, 20);
+  EXPECT_EQ(times->gen_tokens, 5);
 }
 
-TEST(TimeEngine, RefusesWhatTheModelHasNoPositionsFor) {
-  const auto model = load_model();
-  EXPECT_FAILURE(time_engine(*model, 120, 9, 1), StatusKind::invalid_argument, "at most 128");
-  EXPECT_FAILURE(time_engine(*model, 0, 5, 1), StatusKind::invalid_argument, "--prompt-tokens");
-  EXPECT_FAILURE(time_engine(*model, 5, 0, 1), StatusKind::invalid_argument, "--gen-tokens");
-  EXPECT_FAILURE(time_engine(*model, INT64_MAX, INT64_MAX, 1), StatusKind::invalid_argument, "--prompt-tokens");
+TEST(TimeEngine, RefusesCountsItCannotRun) {
+  const auto model = open_model();
+  const int64_t positions = model->config().max_positions;
+  EXPECT_TRUE(time_engine(*model, positions - 1, 1, 1).ok());
+  for (const auto& [prompt, gen, repetitions] :
+       {std::array<int64_t, 3>{0, 1, 1}, {1, 0, 1}, {1, 1, 0}, {positions, 1, 1}, {1, INT64_MAX, 1}}) {
+    const auto times = time_engine(*model, prompt, gen, repetitions);
+    ASSERT_FALSE(times.ok()) << prompt << " " << gen << " " << repetitions;
+    EXPECT_EQ(times.status().kind(), StatusKind::invalid_argument);
+  }
+}
+
+TEST(TimeEngine, RefusesAModelWhoseLogitsAreNotFinite) {
+  const auto model = open_model();
+  LinearLayer& down = model->blocks()[0].down;
+  const std::vector<float> huge(down.out_features() * down.in_features(), 3e38f);
+  std::vector<std::byte> bytes(static_cast<size_t>(down.weight_bytes()));
+  convert_from_f32(down.dtype(), huge, bytes.data());
+  down.set_dense(std::move(bytes));
+  const auto times = time_engine(*model, 4, 1, 1);
+  ASSERT_FALSE(times.ok());
+  EXPECT_NE(times.status().message().find("not finite"), std::string::npos) << times.status().message();
 }
 
 }  // namespace

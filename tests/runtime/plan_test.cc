@@ -49,7 +49,7 @@ std::unique_ptr<Model> mixed_model() {
   auto model = load_model();
   for (const InputSite site : kInputSites)
     for (LinearLayer* layer : model->blocks()[1].linears_at(site)) pack(*layer);
-  arrange_for_running(*model);
+  model->arrange_for_running();
   return model;
 }
 

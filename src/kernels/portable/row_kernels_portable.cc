@@ -34,12 +34,6 @@ void widen(DType dtype, const std::byte* source, float* target, int64_t count) {
   convert_to_f32(dtype, source, {target, static_cast<size_t>(count)});
 }
 
-float dot_dense(DType dtype, const std::byte* weight, const float* x, int64_t count) {
-  if (dtype == DType::bf16) return dot_typed<bf16>(weight, x, count);
-  if (dtype == DType::f16) return dot_typed<f16>(weight, x, count);
-  return dot_typed<float>(weight, x, count);
-}
-
 float dot(const float* a, const float* b, int64_t count) {
   return dot_typed<float>(reinterpret_cast<const std::byte*>(a), b, count);
 }
@@ -67,12 +61,8 @@ void expand_bits(const BitRowsView& packed, int64_t row, float* target) {
   visit_row(packed, row, [&](int64_t column, float value) { target[column] = value; });
 }
 
-void add_scaled(float scale, const float* source, float* target, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) target[i] += scale * source[i];
-}
-
 }  // namespace
 
-const RowKernels kPortableRowKernels = {"portable", widen, dot, dot_dense, expand_bits, add_scaled};
+const RowKernels kPortableRowKernels = {"portable", widen, dot, expand_bits};
 
 }  // namespace esparse

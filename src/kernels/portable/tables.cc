@@ -1,5 +1,7 @@
 // The kernel tables where no special instructions are known.
+#include "kernels/attention_kernels.h"
 #include "kernels/cpu_features.h"
+#include "kernels/dense_kernels.h"
 #include "kernels/row_kernels.h"
 #include "kernels/shuffle_kernels.h"
 
@@ -16,6 +18,18 @@ std::span<const TableEntry<RowKernels>> all_tables() {
 template <>
 std::span<const TableEntry<ShuffleKernels>> all_tables() {
   static constexpr TableEntry<ShuffleKernels> tables[] = {{Isa::portable, &kPortableShuffleKernels}};
+  return tables;
+}
+
+template <>
+std::span<const TableEntry<DenseKernels>> all_tables() {
+  static constexpr TableEntry<DenseKernels> tables[] = {{Isa::portable, &kPortableDenseKernels}};
+  return tables;
+}
+
+template <>
+std::span<const TableEntry<AttentionKernels>> all_tables() {
+  static constexpr TableEntry<AttentionKernels> tables[] = {{Isa::portable, &kPortableAttentionKernels}};
   return tables;
 }
 

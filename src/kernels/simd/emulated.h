@@ -97,7 +97,33 @@ struct Emulated {
 
   static void prefetch(const void*) {}
 
+  static F sub(F a, F b) {
+    return make([&](int i) { return a.lane[i] - b.lane[i]; });
+  }
+  static F min(F a, F b) {
+    return make([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
+  }
+  static void sum4(F a, F b, F c, F d, float* target) {
+    target[0] = sum(a), target[1] = sum(b), target[2] = sum(c), target[3] = sum(d);
+  }
+  static float max_lane(F v) {
+    float largest = v.lane[0];
+    for (int i = 1; i < lanes; ++i) largest = v.lane[i] > largest ? v.lane[i] : largest;
+    return largest;
+  }
+  static F power_of_two(F v) {
+    return make([&](int i) { return as_float((std::bit_cast<uint32_t>(v.lane[i]) + 127u) << 23); });
+  }
+  static void store_f16(void* p, F v) { narrow<f16>(p, v, to_f16); }
+  static void store_bf16(void* p, F v) { narrow<bf16>(p, v, to_bf16); }
+
  private:
+  template <typename T, typename Fn>
+  static void narrow(void* p, F v, Fn convert) {
+    T values[lanes];
+    for (int i = 0; i < lanes; ++i) values[i] = convert(v.lane[i]);
+    std::memcpy(p, values, sizeof(values));
+  }
   static float as_float(uint32_t bits) { return std::bit_cast<float>(bits); }
   template <typename T>
   static F widen(const void* p) {

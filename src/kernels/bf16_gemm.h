@@ -1,0 +1,21 @@
+// y = x W^T + b for many tokens and a dense bf16 weight by oneDNN's bf16 product, on processors with AVX-512 BF16.
+#pragma once
+
+#include <span>
+
+#include "base/matrix.h"
+#include "kernels/weight.h"
+
+namespace esparse {
+
+// Whether this machine and the instruction set in use have it: current_isa() is avx512_bf16 and oneDNN's matmul is more
+// than its plain reference.
+bool has_bf16_gemm();
+
+// As dense_gemm(), but x is rounded to bf16 first (to nearest: relative error up to 2^-9 an input); the products are
+// exact, the sums f32, and subnormal bf16 count as zero. The weight is read as it stands; oneDNN keeps the primitives
+// of the last shapes. False, with y unspecified, where has_bf16_gemm() is, for a weight that is not bf16 or stands at
+// an odd address, and when oneDNN refuses. Same bits for every thread count.
+bool bf16_gemm(const DenseView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y);
+
+}  // namespace esparse
