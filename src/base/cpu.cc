@@ -1,4 +1,6 @@
-// Counts the cores that this process may really use.
+// What the kernel says of the processor: its name, its caches, and how many cores this process may really use.
+#include "base/cpu.h"
+
 #include <sched.h>
 
 #include <algorithm>
@@ -28,7 +30,38 @@ int cgroup_core_limit() {
   return static_cast<int>(std::max(1L, (quota + period - 1) / period));
 }
 
+// The value of `key` in the first processor's part of /proc/cpuinfo ("key\t: value"), or nothing.
+std::string cpuinfo_value(const std::string& key) {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(':');
+    if (!line.starts_with(key) || line.find_first_not_of(" \t", key.size()) != colon || colon == std::string::npos)
+      continue;
+    const size_t value = line.find_first_not_of(" \t", colon + 1);
+    return value == std::string::npos ? "" : line.substr(value);
+  }
+  return "";
+}
+
 }  // namespace
+
+std::string cpu_model_name() {
+  for (const char* key : {"model name", "CPU part"})  // x86, ARM
+    if (std::string value = cpuinfo_value(key); !value.empty()) return value;
+  return "unknown";
+}
+
+int64_t last_level_cache_bytes() {
+  constexpr int64_t kUsual = 32 << 20;
+  int64_t largest = 0;
+  for (int index = 0; index < 8; ++index) {
+    const std::string size =
+        first_line("/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/size");  // "32768K"
+    int64_t kib = 0;
+    if (std::sscanf(size.c_str(), "%ldK", &kib) == 1) largest = std::max(largest, kib << 10);
+  }
+  return largest > 0 ? largest : kUsual;
+}
 
 int physical_core_count() {
   cpu_set_t set;

@@ -32,6 +32,7 @@ CommandBody add_recipes_command(CLI::App& app);
 CommandBody add_eval_command(CLI::App& app);
 CommandBody add_generate_command(CLI::App& app);
 CommandBody add_inspect_command(CLI::App& app);
+CommandBody add_bench_command(CLI::App& app);
 
 // Writes to standard output and checks that it arrived (a full disk, a closed pipe).
 Status print_out(std::string_view text);

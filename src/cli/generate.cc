@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "cli/commands.h"
+#include "cli/plan_options.h"
 #include "io/json.h"
 #include "runtime/generate.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 struct GenerateCommand {
   CommonOptions common;
+  PlanOptions plan;
   std::string model, tokenizer, prompt;
   GenerateOptions options;
   bool ignore_eos = false;
@@ -26,7 +28,8 @@ double rate(double count, double seconds) { return seconds > 0 ? count / seconds
 Status GenerateCommand::run() const {
   set_thread_count(common.threads);
   ESPARSE_RETURN_IF_ERROR(options.sampling.validate());
-  ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer, OpenFor::running));
+  ESPARSE_ASSIGN_OR_RETURN(Session session, open_session(model, tokenizer, OpenFor::running));
+  prepare_model(*session.model, plan);
   GenerateOptions chosen = options;
   chosen.stop_at_eos = !ignore_eos;
   chosen.kv_dtype = kv_dtype == "f32" ? DType::f32 : kv_dtype == "bf16" ? DType::bf16 : DType::f16;
@@ -79,6 +82,7 @@ CommandBody add_generate_command(CLI::App& app) {
       ->capture_default_str();
   sub->add_flag("--ignore-eos", command->ignore_eos, "Go on after an end-of-text token");
   sub->add_option("--tokenizer", command->tokenizer, "Tokenizer file or directory (default: the model's own)");
+  add_plan_options(*sub, command->plan);
   add_json_option(*sub, command->common, "prompt, text, ids, token counts and rates");
   add_threads_option(*sub, command->common);
   sub->footer(

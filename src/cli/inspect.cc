@@ -1,9 +1,11 @@
-// esparse inspect: what a model directory holds, tensor by tensor.
+// esparse inspect: what a model directory holds, tensor by tensor, or which kernels run it here.
 #include <algorithm>
 #include <memory>
 
 #include "base/parallel.h"
 #include "cli/commands.h"
+#include "cli/plan_options.h"
+#include "cli/plan_table.h"
 #include "io/checkpoint.h"
 #include "io/quote_name.h"
 #include "report/table.h"
@@ -14,9 +16,12 @@ namespace {
 
 struct InspectCommand {
   CommonOptions common;
+  PlanOptions plan;
   std::string model;
+  bool show_plan = false;
 
   Status run() const;
+  Status run_plan(Checkpoint checkpoint) const;
 };
 
 std::string shape_text(const std::vector<int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
@@ -50,9 +55,16 @@ Json to_json(const Inventory& inventory, int64_t file_bytes) {
           {"nonzero", inventory.nonzero}};
 }
 
+Status InspectCommand::run_plan(Checkpoint checkpoint) const {
+  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Model> loaded, Model::load(std::move(checkpoint)));
+  const PlanTable table = prepare_model(*loaded, plan);
+  return print_out(common.json ? plan_json(*loaded, table).dump() + "\n" : plan_text(*loaded, table));
+}
+
 Status InspectCommand::run() const {
   set_thread_count(common.threads);
-  ESPARSE_ASSIGN_OR_RETURN(const Checkpoint checkpoint, open_checkpoint(model));
+  ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(model));
+  if (show_plan) return run_plan(std::move(checkpoint));
   auto taken = take_inventory(checkpoint.tensors);
   if (!taken.ok()) return taken.status().with_context(model);
   const Inventory& inventory = *taken;
@@ -82,12 +94,17 @@ CommandBody add_inspect_command(CLI::App& app) {
   auto command = std::make_shared<InspectCommand>();
   CLI::App* sub = app.add_subcommand("inspect", "Show every tensor: shape, format, density, bytes");
   sub->add_option("MODEL", command->model, "Model directory (Hugging Face), or a llama2.c .bin file")->required();
-  add_json_option(*sub, command->common, "tensors and totals");
+  sub->add_flag(
+      "--plan", command->show_plan,
+      "Instead: for each kind of linear and number of tokens the kernel that runs on this machine, and how many "
+      "times as fast as dense it is");
+  add_plan_options(*sub, command->plan);
+  add_json_option(*sub, command->common, "tensors and totals, or the plan");
   add_threads_option(*sub, command->common);
   sub->footer(
       "Density is the share of non-zero elements; -0.0 counts as zero. Bytes dense is the tensor stored dense in its "
       "own type.\n\n"
-      "Example:\n  esparse inspect models/novel-1m\n");
+      "Examples:\n  esparse inspect models/novel-1m\n  esparse inspect /tmp/sparse --plan\n");
   return [command] { return command->run(); };
 }
 

@@ -14,6 +14,7 @@ constexpr const char* kExamples = R"(Examples:
   esparse eval /tmp/sparse --text models/text/heldout.txt
   esparse generate /tmp/sparse --prompt "The old house" -n 64
   esparse inspect /tmp/sparse
+  esparse bench --shapes llama3-8b --tokens 1,512
 'esparse COMMAND --help' explains a command. ESPARSE_ISA=portable|avx2 forces the instruction set.
 )";
 
@@ -36,7 +37,7 @@ int run(int argc, char** argv) {
   });
   std::vector<std::pair<CLI::App*, esparse::CommandBody>> commands;
   for (auto add : {esparse::add_prune_command, esparse::add_recipes_command, esparse::add_eval_command,
-                   esparse::add_generate_command, esparse::add_inspect_command}) {
+                   esparse::add_generate_command, esparse::add_inspect_command, esparse::add_bench_command}) {
     const size_t before = app.get_subcommands({}).size();
     esparse::CommandBody body = add(app);
     commands.emplace_back(app.get_subcommands({})[before], std::move(body));
@@ -51,8 +52,10 @@ int run(int argc, char** argv) {
     if (command->parsed())
       if (const esparse::Status status = body(); !status.ok()) return fail(status);
   if (!app.get_subcommands().empty()) return 0;
-  std::fputs("esparse: a sub-command is required: prune, recipes, eval, generate or inspect\nTry 'esparse --help'.\n",
-             stderr);
+  std::fputs(
+      "esparse: a sub-command is required: prune, recipes, eval, generate, inspect or bench\n"
+      "Try 'esparse --help'.\n",
+      stderr);
   return 2;
 }
 

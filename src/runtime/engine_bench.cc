@@ -5,16 +5,12 @@
 #include <cmath>
 #include <vector>
 
+#include "base/timing.h"
+
 namespace esparse {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 std::vector<int32_t> prompt_of(int64_t tokens, int64_t vocab_size) {
   std::vector<int32_t> ids(tokens);
