@@ -116,12 +116,6 @@ struct Emulated {
   static I lookup16(I table, I index) {
     return make_words([&](int i) { return table.lane[index.lane[i] & 15]; });
   }
-  static void store_bf16(void* p, F v) {
-    bf16 rounded[lanes];
-    for (int i = 0; i < lanes; ++i) rounded[i] = to_bf16(v.lane[i]);
-    std::memcpy(p, rounded, sizeof(rounded));
-  }
-
   static void prefetch(const void*) {}
 
   static F sub(F a, F b) {
