@@ -81,7 +81,7 @@ int bench(const SyntheticShape& shape, int64_t tokens) {
   for (int64_t t = 0; t < tokens; ++t) ids[t] = static_cast<int32_t>(t * 7919 % shape.vocab_size);
   Matrix<float> start(tokens, c.hidden_size), hidden = start;
   model.embed(ids, 0, start.view());
-  LayerCache cache(DType::f32, tokens, c.kv_features());
+  LayerCache cache(DType::f32, tokens, c.num_kv_heads, c.head_dim);
   auto products = products_of(model.blocks()[0], tokens);
   const auto q = ramp(tokens, c.q_features());
   Matrix<float> attended = q, norm(tokens, c.hidden_size), gate = ramp(tokens, c.intermediate_size), up = gate;

@@ -52,7 +52,7 @@ void Calibration::set_shape(const std::vector<std::vector<int32_t>>& windows) {
     total_tokens_ += shape_.window_tokens.back();
   }
   const int64_t longest = windows.empty() ? 0 : shape_.longest_window();
-  cache_ = LayerCache(DType::f32, longest, model_->config().kv_features());
+  cache_ = LayerCache(DType::f32, longest, model_->config().num_kv_heads, model_->config().head_dim);
 }
 
 Result<HiddenStates> Calibration::make_states(std::string_view stream, int64_t layer) const {

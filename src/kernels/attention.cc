@@ -47,7 +47,7 @@ class FewQueries {
   int64_t place(int64_t range, int64_t kv_head) const { return (range * shape_.num_kv_heads + kv_head) * rows_; }
 
   void attend(int64_t range, int64_t kv_head) const {
-    const int64_t first_key = begin_ + range * kKeysPerPiece, column = kv_head * shape_.head_dim;
+    const int64_t first_key = begin_ + range * kKeysPerPiece;
     static thread_local std::vector<float> scaled;
     scaled.resize(kMaxAttentionRows * shape_.head_dim);
     for (int64_t first = 0; first < rows_; first += kMaxAttentionRows) {
@@ -61,8 +61,8 @@ class FewQueries {
         to[r] = past_ + token + 1 - first_key;
       }
       kernels<AttentionKernels>().attend({.dtype = keys_.dtype,
-                                          .keys = keys_.at(first_key, column),
-                                          .values = values_.at(first_key, column),
+                                          .keys = keys_.at(kv_head, first_key),
+                                          .values = values_.at(kv_head, first_key),
                                           .row_bytes = keys_.row_bytes(),
                                           .count = std::min(kKeysPerPiece, keys_.tokens - first_key),
                                           .head_dim = shape_.head_dim,
@@ -108,11 +108,21 @@ class FewQueries {
 void causal_attention(const AttentionShape& shape, MatrixView<const float> q, KvView keys, KvView values,
                       MatrixView<float> out) {
   ESPARSE_CHECK(keys.tokens == values.tokens && keys.dtype == values.dtype && keys.tokens >= q.rows);
-  ESPARSE_CHECK(keys.features == shape.num_kv_heads * shape.head_dim && values.features == keys.features);
+  ESPARSE_CHECK(keys.head_dim == shape.head_dim && values.head_dim == shape.head_dim);
   if (q.rows == 0) return;
   if (q.rows > kFewQueries) return tiled_attention(shape, q, keys, values, out);
   static thread_local Partials partials;  // grows to the longest context and stays
   FewQueries(shape, q, keys, values, partials).run(out);
+}
+
+void store_kv(MatrixView<const float> rows, const KvView& place, int64_t token, std::byte* data) {
+  const int64_t heads = rows.cols / place.head_dim;
+  parallel_for_sized(heads, rows.rows * rows.cols, [&](int64_t head, int) {
+    for (int64_t t = 0; t < rows.rows; ++t)
+      kernels<AttentionKernels>().narrow(place.dtype, rows.row(t).data() + head * place.head_dim,
+                                         data + (head * place.head_tokens + token + t) * place.row_bytes(),
+                                         place.head_dim);
+  });
 }
 
 }  // namespace esparse

@@ -27,13 +27,13 @@ void fit(Matrix<float>& matrix, int64_t rows, int64_t cols) {
   if (matrix.rows() < rows || matrix.cols() != cols) matrix = Matrix<float>(rows, cols);
 }
 
-// Columns [column, column + head_dim) of `count` tokens as f32: where they stand, or widened into `scratch`.
-MatrixView<const float> as_f32(const KvView& kv, int64_t token, int64_t count, int64_t column, Matrix<float>& scratch) {
-  const std::byte* first = kv.at(token, column);
+// Keys or values [count, head_dim] as f32: where they stand, or widened into `scratch`.
+MatrixView<const float> as_f32(const KvView& kv, int64_t kv_head, int64_t token, int64_t count,
+                               Matrix<float>& scratch) {
+  const std::byte* first = kv.at(kv_head, token);
   if (kv.dtype == DType::f32 && reinterpret_cast<uintptr_t>(first) % alignof(float) == 0)
-    return {reinterpret_cast<const float*>(first), count, scratch.cols(), kv.features};
-  for (int64_t t = 0; t < count; ++t)
-    row_kernels().widen(kv.dtype, kv.at(token + t, column), scratch.row(t).data(), scratch.cols());
+    return {reinterpret_cast<const float*>(first), count, kv.head_dim};
+  row_kernels().widen(kv.dtype, first, scratch.data(), count * kv.head_dim);
   return scratch.view().rows_from(0, count);
 }
 
@@ -71,16 +71,15 @@ class Tile {
   }
 
   void add_keys(int64_t key, int64_t count) {
-    const int64_t column = kv_head_ * shape_.head_dim;
     const auto scores = s_.scores.view().rows_from(0, rows()).cols_from(0, count);
-    sgemm_transposed(1.0f, s_.q.view().rows_from(0, rows()), as_f32(keys_, key, count, column, s_.keys), scores);
+    sgemm_transposed(1.0f, s_.q.view().rows_from(0, rows()), as_f32(keys_, kv_head_, key, count, s_.keys), scores);
     for (int64_t row = 0; row < rows(); ++row) {
       const int64_t position = past_ + first_ + row % tokens_;
       const int64_t from = std::clamp<int64_t>(first_visible_key(shape_, position) - key, 0, count);
       const int64_t to = std::clamp<int64_t>(position + 1 - key, from, count);
       softmax_row(row, scores.row(row), from, to);
     }
-    sgemm(scores, as_f32(values_, key, count, column, s_.values), s_.out.view().rows_from(0, rows()), 1.0f);
+    sgemm(scores, as_f32(values_, kv_head_, key, count, s_.values), s_.out.view().rows_from(0, rows()), 1.0f);
   }
 
   // Scores -> weights, zero outside [from, to).

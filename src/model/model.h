@@ -35,7 +35,7 @@ class Model {
   void arrange_for_running();
   // dtype f32, f16 or bf16: what keys and values are rounded to.
   KvCache make_cache(int64_t capacity_tokens, DType dtype = DType::f32) const {
-    return {config_.num_layers, capacity_tokens, config_.kv_features(), dtype};
+    return {config_.num_layers, capacity_tokens, config_.num_kv_heads, config_.head_dim, dtype};
   }
 
   // hidden [tokens, hidden_size] = embeddings of tokens at positions first_position ...; ids must be in the vocabulary.

@@ -19,18 +19,22 @@ using namespace testing_support;
 
 constexpr float kPoison = std::numeric_limits<float>::quiet_NaN();
 
-// Keys or values: what was stored, one byte off, and what it is as f32.
+// Keys or values: what was stored, one byte off and with room behind each head, and what it is as f32.
 struct Stored {
-  Stored(DType dtype, int64_t tokens, int64_t features, uint64_t seed, float scale = 1.0f)
-      : values(tokens, features), bytes(tokens * features * dtype_bytes(dtype) + 1) {
-    auto wanted = random_values(tokens * features, seed);
-    for (float& value : wanted) value *= scale;
-    wanted = rounded(dtype, wanted);
+  static constexpr int64_t kRoom = 3;  // tokens; poisoned
+
+  Stored(DType dtype, int64_t tokens, int64_t heads, int64_t head_dim, uint64_t seed)
+      : values(tokens, heads * head_dim), bytes(heads * (tokens + kRoom) * head_dim * dtype_bytes(dtype) + 1) {
+    const auto wanted = rounded(dtype, random_values(tokens * heads * head_dim, seed));
     std::copy(wanted.begin(), wanted.end(), values.data());
-    convert_from_f32(dtype, wanted, bytes.data() + 1);
-    view = {dtype, bytes.data() + 1, tokens, features};
+    const std::vector<float> poison(heads * (tokens + kRoom) * head_dim, kPoison);
+    convert_from_f32(dtype, poison, bytes.data() + 1);
+    view = {dtype, bytes.data() + 1, tokens, head_dim, tokens + kRoom};
+    store();
   }
-  Matrix<float> values;
+  void store() { store_kv(values.view(), view, 0, bytes.data() + 1); }
+
+  Matrix<float> values;  // [tokens, heads * head_dim]
   std::vector<std::byte> bytes;
   KvView view;
 };
@@ -74,8 +78,8 @@ using Attend = void (*)(const AttentionShape&, MatrixView<const float>, KvView, 
 
 void expect_definition(Attend attend, const AttentionShape& shape, DType dtype, int64_t tokens, int64_t past) {
   const auto q = random_matrix(tokens, shape.num_heads * shape.head_dim, 1);
-  const int64_t features = shape.num_kv_heads * shape.head_dim;
-  const Stored k(dtype, past + tokens, features, 2), v(dtype, past + tokens, features, 3);
+  const Stored k(dtype, past + tokens, shape.num_kv_heads, shape.head_dim, 2);
+  const Stored v(dtype, past + tokens, shape.num_kv_heads, shape.head_dim, 3);
   Matrix<float> out(tokens, q.cols());
   for (float& value : out.values()) value = kPoison;
   attend(shape, q.view(), k.view, v.view, out.view());
@@ -109,7 +113,7 @@ TEST_P(Attention, EveryHeadDim) {
 
 // More rows of queries than a kernel takes at once, more keys than a piece has, in both ways to compute it.
 TEST_P(Attention, ManyHeadsAndLongContexts) {
-  for (const int64_t tokens : {1, 7})
+  for (const int64_t tokens : {int64_t{1}, kFewQueries})
     for (const int64_t past : {kKeysPerPiece - 1, kKeysPerPiece, 3 * kKeysPerPiece + 5})
       for (const int64_t window : {int64_t{0}, kKeysPerPiece + 3}) {
         const AttentionShape shape{20, 1, 16, 0.25f, window};
@@ -122,7 +126,7 @@ TEST_P(Attention, SameBitsForEveryThreadCount) {
   const AttentionShape shape{8, 2, 64, 0.125f, 0};
   for (const int64_t tokens : {1, 6, 200}) {
     const auto q = random_matrix(tokens, 8 * 64, 1);
-    const Stored k(GetParam(), 900 + tokens, 2 * 64, 2), v(GetParam(), 900 + tokens, 2 * 64, 3);
+    const Stored k(GetParam(), 900 + tokens, 2, 64, 2), v(GetParam(), 900 + tokens, 2, 64, 3);
     std::vector<Matrix<float>> results;
     for (const int threads : {1, 2, 3, 16}) {
       set_thread_count(threads);
@@ -141,10 +145,10 @@ TEST_P(Attention, LargeScores) {
     const int64_t keys = 700;
     Matrix<float> q(tokens, 16), out(tokens, 16);
     for (float& value : q.values()) value = 1.0f;
-    Stored k(GetParam(), keys, 8, 1, 0.0f), v(GetParam(), keys, 8, 2);
+    Stored k(GetParam(), keys, 1, 8, 1), v(GetParam(), keys, 1, 8, 2);
     for (int64_t j = 0; j < keys; ++j)
       for (int64_t d = 0; d < 8; ++d) k.values(j, d) = static_cast<float>(j / 8);  // exact in each type
-    convert_from_f32(GetParam(), k.values.values(), k.bytes.data() + 1);
+    k.store();
     causal_attention(shape, q.view(), k.view, v.view, out.view());
     // Eight keys share the largest score of a token, or fewer where it stands among them; the next are 8 below.
     const auto reference = reference_attention(shape, q, k.values, v.values);
@@ -174,7 +178,7 @@ TEST_P(AttentionKernelsTest, RowsThatSeeDifferentKeys) {
       for (const int64_t rows : {1, 2, 4, 7, 16}) {
         const int64_t keys = 150;
         const auto q = random_matrix(rows, head_dim, 1);
-        const Stored k(dtype, keys, head_dim, 2), v(dtype, keys, head_dim, 3);
+        const Stored k(dtype, keys, 1, head_dim, 2), v(dtype, keys, 1, head_dim, 3);
         std::vector<int64_t> from(rows), to(rows);
         for (int64_t r = 0; r < rows; ++r) from[r] = r * 9 - 20, to[r] = r == 3 ? from[r] : 200 - r * 13;
         Matrix<float> out(rows, head_dim);
@@ -292,6 +296,22 @@ TEST_P(AttentionKernelsTest, NarrowsAsTheScalarConversion) {
 
 INSTANTIATE_TEST_SUITE_P(Isa, AttentionKernelsTest, testing::ValuesIn(tables()),
                          [](const auto& instance) { return std::string(instance.param->isa); });
+
+// Against the scalar conversion, token by token and head by head; nothing else is touched.
+TEST(StoreKv, PlacesEveryHead) {
+  const int64_t heads = 3, head_dim = 5, capacity = 9;
+  const auto rows = random_matrix(4, heads * head_dim, 1);
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    const KvView place{dtype, nullptr, capacity, head_dim, capacity};
+    std::vector<std::byte> data(heads * capacity * place.row_bytes(), std::byte{0x5a}), expected = data;
+    for (int64_t t = 0; t < 4; ++t)
+      for (int64_t head = 0; head < heads; ++head)
+        convert_from_f32(dtype, rows.row(t).subspan(head * head_dim, head_dim),
+                         expected.data() + (head * capacity + 2 + t) * place.row_bytes());
+    store_kv(rows.view(), place, 2, data.data());
+    EXPECT_EQ(data, expected) << dtype_name(dtype);
+  }
+}
 
 TEST(NarrowRows, TakesStridedRows) {
   const auto source = random_matrix(5, 19, 1);

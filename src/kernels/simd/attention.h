@@ -11,7 +11,7 @@
 #include <cstring>
 
 #include "kernels/attention_kernels.h"
-#include "kernels/simd/few_dense.h"
+#include "kernels/simd/elements.h"
 
 namespace esparse::simd {
 
@@ -24,16 +24,7 @@ class Attention {
     for (int64_t key = 0; key < job.count; key += kBlock) {
       const int64_t keys = job.count - key < kBlock ? job.count - key : kBlock;
       alignas(64) float weights[kMaxAttentionRows * kBlock];
-      FewDense<V>::multiply({.dtype = job.dtype,
-                             .weight = job.keys + key * job.row_bytes,
-                             .row_bytes = job.row_bytes,
-                             .rows = keys,
-                             .in_features = job.head_dim,
-                             .x = job.q,
-                             .x_stride = job.head_dim,
-                             .tokens = job.rows,
-                             .y = weights,
-                             .y_stride = kBlock});
+      add_keys(job, key, keys, weights);
       for (int64_t r = 0; r < job.rows; ++r) softmax_row(job, r, key, keys, weights + r * kBlock);
       add_values(job, key, keys, weights);
     }
@@ -115,34 +106,92 @@ class Attention {
     for (int64_t d = 0; d < job.head_dim; ++d) out[d] *= correction;
   }
 
-  static void add_values(const AttentionJob& job, int64_t key, int64_t keys, const float* weights) {
-    const std::byte* values = job.values + key * job.row_bytes;
-    if (job.dtype == DType::bf16) return add_typed<ElementsBf16<V>>(job, values, keys, weights);
-    if (job.dtype == DType::f16) return add_typed<ElementsF16<V>>(job, values, keys, weights);
-    add_typed<ElementsF32<V>>(job, values, keys, weights);
+  static void add_keys(const AttentionJob& job, int64_t key, int64_t keys, float* scores) {
+    const std::byte* first = job.keys + key * job.row_bytes;
+    if (job.dtype == DType::bf16) return score_typed<ElementsBf16<V>>(job, first, keys, scores);
+    if (job.dtype == DType::f16) return score_typed<ElementsF16<V>>(job, first, keys, scores);
+    score_typed<ElementsF32<V>>(job, first, keys, scores);
   }
 
+  static void add_values(const AttentionJob& job, int64_t key, int64_t keys, const float* weights) {
+    const std::byte* first = job.values + key * job.row_bytes;
+    if (job.dtype == DType::bf16) return add_typed<ElementsBf16<V>>(job, first, keys, weights);
+    if (job.dtype == DType::f16) return add_typed<ElementsF16<V>>(job, first, keys, weights);
+    add_typed<ElementsF32<V>>(job, first, keys, weights);
+  }
+
+  // scores [rows, kBlock]: four keys times two rows at a time.
+  template <typename Elements>
+  static void score_typed(const AttentionJob& job, const std::byte* keys, int64_t count, float* scores) {
+    int64_t row = 0;
+    for (; row + 2 <= job.rows; row += 2) score_rows<Elements, 2>(job, row, keys, count, scores + row * kBlock);
+    if (row < job.rows) score_rows<Elements, 1>(job, row, keys, count, scores + row * kBlock);
+  }
+  template <typename Elements, int rows>
+  static void score_rows(const AttentionJob& job, int64_t row, const std::byte* keys, int64_t count, float* scores) {
+    const float* q = job.q + row * job.head_dim;
+    int64_t key = 0;
+    for (; key + 4 <= count; key += 4) score<Elements, rows, 4>(job, q, keys + key * job.row_bytes, scores + key);
+    for (; key < count; ++key) score<Elements, rows, 1>(job, q, keys + key * job.row_bytes, scores + key);
+  }
+  template <typename Elements, int rows, int keys>
+  static void score(const AttentionJob& job, const float* q, const std::byte* first, float* scores) {
+    F sum[rows][keys];
+    for (int r = 0; r < rows; ++r)
+      for (int k = 0; k < keys; ++k) sum[r][k] = V::zero();
+    const auto add = [&](const float* x, int64_t x_stride, const std::byte* key, int64_t key_bytes) {
+      F query[rows];
+      for (int r = 0; r < rows; ++r) query[r] = V::load(x + r * x_stride);
+      for (int k = 0; k < keys; ++k) {
+        const F value = Elements::load(key + k * key_bytes);
+        for (int r = 0; r < rows; ++r) sum[r][k] = V::fma(value, query[r], sum[r][k]);
+      }
+    };
+    int64_t column = 0;
+    for (; column + kLanes <= job.head_dim; column += kLanes)
+      add(q + column, job.head_dim, first + column * Elements::kBytes, job.row_bytes);
+    if (column < job.head_dim) {
+      const auto rest = static_cast<size_t>(job.head_dim - column);
+      alignas(64) float x[rows * kLanes] = {};
+      alignas(64) std::byte key[keys * kLanes * Elements::kBytes] = {};
+      for (int r = 0; r < rows; ++r) std::memcpy(x + r * kLanes, q + r * job.head_dim + column, rest * sizeof(float));
+      for (int k = 0; k < keys; ++k)
+        std::memcpy(key + k * kLanes * Elements::kBytes, first + k * job.row_bytes + column * Elements::kBytes,
+                    rest * Elements::kBytes);
+      add(x, kLanes, key, kLanes * Elements::kBytes);
+    }
+    for (int r = 0; r < rows; ++r) {
+      if constexpr (keys == 4) {
+        V::sum4(sum[r][0], sum[r][1], sum[r][2], sum[r][3], scores + r * kBlock);
+      } else {
+        scores[r * kBlock] = V::sum(sum[r][0]);
+      }
+    }
+  }
+
+  // out [rows, head_dim] += weights [rows, kBlock] * values, eight sums in registers: enough to hide how long an
+  // addition takes.
   template <typename Elements>
   static void add_typed(const AttentionJob& job, const std::byte* values, int64_t keys, const float* weights) {
-    int64_t column = 0, row_bytes = job.row_bytes;
-    for (; column + 2 * kLanes <= job.head_dim; column += 2 * kLanes)
-      add_columns<Elements, 2>(values + column * Elements::kBytes, row_bytes, keys, weights, job, job.out + column);
-    for (; column + kLanes <= job.head_dim; column += kLanes)
-      add_columns<Elements, 1>(values + column * Elements::kBytes, row_bytes, keys, weights, job, job.out + column);
-    if (column < job.head_dim) add_tail<Elements>(values + column * Elements::kBytes, keys, weights, job, column);
+    int64_t row = 0;
+    for (; row + 4 <= job.rows; row += 4) add_columns<Elements, 2, 4>(job, row, values, keys, weights);
+    for (; row + 2 <= job.rows; row += 2) add_columns<Elements, 4, 2>(job, row, values, keys, weights);
+    if (row < job.rows) add_columns<Elements, 8, 1>(job, row, values, keys, weights);
   }
 
-  // out[r, 0 .. parts * kLanes) += sum_k weights[r, k] * values[k], four rows at a time.
-  template <typename Elements, int parts>
-  static void add_columns(const std::byte* values, int64_t row_bytes, int64_t keys, const float* weights,
-                          const AttentionJob& job, float* out) {
-    int64_t row = 0;
-    for (; row + 4 <= job.rows; row += 4)
-      add_rows<Elements, parts, 4>(values, row_bytes, keys, weights + row * kBlock, out + row * job.head_dim,
-                                   job.head_dim);
-    for (; row < job.rows; ++row)
-      add_rows<Elements, parts, 1>(values, row_bytes, keys, weights + row * kBlock, out + row * job.head_dim,
-                                   job.head_dim);
+  template <typename Elements, int parts, int rows>
+  static void add_columns(const AttentionJob& job, int64_t row, const std::byte* values, int64_t keys,
+                          const float* weights) {
+    float* out = job.out + row * job.head_dim;
+    weights += row * kBlock;
+    int64_t column = 0;
+    for (; column + parts * kLanes <= job.head_dim; column += parts * kLanes)
+      add_rows<Elements, parts, rows>(values + column * Elements::kBytes, job.row_bytes, keys, weights, out + column,
+                                      job.head_dim);
+    for (; column + kLanes <= job.head_dim; column += kLanes)
+      add_rows<Elements, 1, rows>(values + column * Elements::kBytes, job.row_bytes, keys, weights, out + column,
+                                  job.head_dim);
+    if (column < job.head_dim) add_tail<Elements, rows>(job, values, keys, weights, out, column);
   }
 
   template <typename Elements, int parts, int rows>
@@ -152,11 +201,11 @@ class Attention {
     for (int r = 0; r < rows; ++r)
       for (int p = 0; p < parts; ++p) sum[r][p] = V::load(out + r * out_stride + p * kLanes);
     for (int64_t k = 0; k < keys; ++k) {
-      F value[parts];
-      for (int p = 0; p < parts; ++p) value[p] = Elements::load(values + k * row_bytes + p * kLanes * Elements::kBytes);
-      for (int r = 0; r < rows; ++r) {
-        const F weight = V::broadcast(weights[r * kBlock + k]);
-        for (int p = 0; p < parts; ++p) sum[r][p] = V::fma(weight, value[p], sum[r][p]);
+      F weight[rows];
+      for (int r = 0; r < rows; ++r) weight[r] = V::broadcast(weights[r * kBlock + k]);
+      for (int p = 0; p < parts; ++p) {
+        const F value = Elements::load(values + k * row_bytes + p * kLanes * Elements::kBytes);
+        for (int r = 0; r < rows; ++r) sum[r][p] = V::fma(weight[r], value, sum[r][p]);
       }
     }
     for (int r = 0; r < rows; ++r)
@@ -164,21 +213,20 @@ class Attention {
   }
 
   // The last, incomplete vector of columns, through padded copies.
-  template <typename Elements>
-  static void add_tail(const std::byte* values, int64_t keys, const float* weights, const AttentionJob& job,
+  template <typename Elements, int rows>
+  static void add_tail(const AttentionJob& job, const std::byte* values, int64_t keys, const float* weights, float* out,
                        int64_t column) {
-    const int64_t rest = job.head_dim - column;
+    const auto rest = static_cast<size_t>(job.head_dim - column);
     alignas(64) std::byte padded[kBlock * kLanes * Elements::kBytes] = {};
+    alignas(64) float sums[rows * kLanes] = {};
     for (int64_t k = 0; k < keys; ++k)
-      std::memcpy(padded + k * kLanes * Elements::kBytes, values + k * job.row_bytes,
-                  static_cast<size_t>(rest * Elements::kBytes));
-    for (int64_t r = 0; r < job.rows; ++r) {
-      alignas(64) float out[kLanes] = {};
-      float* target = job.out + r * job.head_dim + column;
-      std::memcpy(out, target, static_cast<size_t>(rest) * sizeof(float));
-      add_rows<Elements, 1, 1>(padded, kLanes * Elements::kBytes, keys, weights + r * kBlock, out, 0);
-      std::memcpy(target, out, static_cast<size_t>(rest) * sizeof(float));
-    }
+      std::memcpy(padded + k * kLanes * Elements::kBytes, values + k * job.row_bytes + column * Elements::kBytes,
+                  rest * Elements::kBytes);
+    for (int r = 0; r < rows; ++r)
+      std::memcpy(sums + r * kLanes, out + r * job.head_dim + column, rest * sizeof(float));
+    add_rows<Elements, 1, rows>(padded, kLanes * Elements::kBytes, keys, weights, sums, kLanes);
+    for (int r = 0; r < rows; ++r)
+      std::memcpy(out + r * job.head_dim + column, sums + r * kLanes, rest * sizeof(float));
   }
 };
 
