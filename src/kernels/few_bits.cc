@@ -10,8 +10,8 @@
 namespace esparse {
 namespace {
 
-// A quarter of it is the length of the streams that a kernel reads at once (simd/few_bits.h). 17 and not 16, so that the
-// four do not lie a multiple of 4096 bytes apart and hinder each other in the L1 cache.
+// A quarter of it is the length of the streams that a kernel reads at once (simd/few_bits.h). 17 and not 16, so that
+// the four do not lie a multiple of 4096 bytes apart and hinder each other in the L1 cache.
 constexpr int64_t kRowsPerPiece = 68;
 
 // Rows of x as the kernels want them, in memory of the calling thread.
@@ -57,17 +57,16 @@ void few_bits(const BitKernels& table, const BitRowsView& weight, MatrixView<con
   ArrangedX arranged(weight.in_features);
   for (int64_t token = 0; token < x.rows; token += kMaxFewTokens) {
     const int64_t tokens = std::min(kMaxFewTokens, x.rows - token);
-    const float* inputs =
-        arranged.arrange(x.rows_from(token, tokens), table.pairs && weight.dtype == DType::bf16);
+    const float* inputs = arranged.arrange(x.rows_from(token, tokens), table.pairs && weight.dtype == DType::bf16);
     const int64_t pieces = ceil_div(weight.out_features, kRowsPerPiece);
     parallel_for_sized(pieces, tokens * x.cols * y.cols, [&](int64_t piece, int) {
       const int64_t first = piece * kRowsPerPiece, rows = std::min(kRowsPerPiece, weight.out_features - first);
       std::array<const std::byte*, kRowsPerPiece + 1> row_values;
       for (int64_t row = 0; row <= rows; ++row) row_values[row] = weight.row_values(first + row);
-      table.multiply({weight.dtype, rows, weight.in_features, row_values.data(),
-                        weight.row_values(weight.out_features), weight.row_bits(first)},
-                       {inputs, arranged.stride(), tokens, bias.empty() ? nullptr : bias.data() + first,
-                        &y(token, first), y.stride});
+      table.multiply({weight.dtype, rows, weight.in_features, row_values.data(), weight.row_values(weight.out_features),
+                      weight.row_bits(first)},
+                     {inputs, arranged.stride(), tokens, bias.empty() ? nullptr : bias.data() + first, &y(token, first),
+                      y.stride});
     });
   }
 }

@@ -20,9 +20,9 @@ class LinearLayer {
  public:
   LinearLayer() = default;
 
-  // Reads `<name>.weight` (dense), `<name>.weight.nm_*` or `<name>.weight.bitmap_*` (packed), and `<name>.bias` when `has_bias`.
-  // Errors name the tensor; a weight that is not f32, f16 or bf16, or has a NaN or infinity, is refused. All of the
-  // weight is read once for that, and its pages are released (TensorStore::release_pages).
+  // Reads `<name>.weight` (dense), `<name>.weight.nm_*` or `<name>.weight.bitmap_*` (packed), and `<name>.bias` when
+  // `has_bias`. Errors name the tensor; a weight that is not f32, f16 or bf16, or has a NaN or infinity, is refused.
+  // All of the weight is read once for that, and its pages are released (TensorStore::release_pages).
   static Result<LinearLayer> load(const TensorStore& store, const std::string& name, int64_t out_features,
                                   int64_t in_features, bool has_bias);
 

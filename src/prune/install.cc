@@ -21,13 +21,12 @@ Status pack(LinearLayer& linear, const PruneTarget& target) {
   const auto& dense = std::get<DenseView>(linear.weight());
   const std::span bytes(dense.data, static_cast<size_t>(dense.out_features * dense.row_bytes()));
   if (target.kind == TargetKind::nm) {
-    ESPARSE_ASSIGN_OR_RETURN(
-        NmMatrix packed, pack_nm(target.pattern, dense.dtype, bytes, dense.out_features, dense.in_features));
+    ESPARSE_ASSIGN_OR_RETURN(NmMatrix packed,
+                             pack_nm(target.pattern, dense.dtype, bytes, dense.out_features, dense.in_features));
     linear.set_packed(std::move(packed));
     return {};
   }
-  ESPARSE_ASSIGN_OR_RETURN(BitmapMatrix packed,
-                           pack_bitmap(dense.dtype, bytes, dense.out_features, dense.in_features));
+  ESPARSE_ASSIGN_OR_RETURN(BitmapMatrix packed, pack_bitmap(dense.dtype, bytes, dense.out_features, dense.in_features));
   const BitmapView view = packed.view();
   if (view.values_bytes() + view.bitmask_bytes() < linear.weight_bytes()) linear.set_packed(std::move(packed));
   return {};

@@ -60,8 +60,8 @@ Result<LoadedBitmap> load_bitmap(const TensorStore& store, const std::string& pr
   view.dtype = values.dtype;
   view.values = values.data.data();
   view.bitmask = reinterpret_cast<const uint8_t*>(bitmask.data.data());
-  auto offsets = check_bitmap(view.dtype, view.out_features, view.in_features, values.data,
-                              {view.bitmask, bitmask.data.size()});
+  auto offsets =
+      check_bitmap(view.dtype, view.out_features, view.in_features, values.data, {view.bitmask, bitmask.data.size()});
   if (!offsets.ok()) return offsets.status().with_context(fmt::format("tensors \"{}.weight.bitmap_*\"", prefix));
   loaded.row_offsets = std::move(offsets).value();
   view.row_offsets = loaded.row_offsets.data();
@@ -70,9 +70,8 @@ Result<LoadedBitmap> load_bitmap(const TensorStore& store, const std::string& pr
 
 void append_bitmap_tensors(const BitmapView& packed, const std::string& prefix, BitmapShapeRecords& records,
                            std::vector<TensorInfo>& tensors) {
-  const auto& record = records.emplace_back(
-      std::array<int32_t, 3>{kBitmapFormatVersion, static_cast<int32_t>(packed.out_features),
-                             static_cast<int32_t>(packed.in_features)});
+  const auto& record = records.emplace_back(std::array<int32_t, 3>{
+      kBitmapFormatVersion, static_cast<int32_t>(packed.out_features), static_cast<int32_t>(packed.in_features)});
   tensors.push_back({values_name(prefix),
                      packed.dtype,
                      {packed.kept()},

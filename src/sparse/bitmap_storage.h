@@ -20,7 +20,8 @@ inline constexpr int32_t kBitmapFormatVersion = 1;
 // not taken for "there is none".
 bool has_bitmap(const TensorStore& store, const std::string& prefix);
 
-// The view borrows the store's memory and the offsets' beside it: it is valid as long as both live; moving this is fine.
+// The view borrows the store's memory and the offsets' beside it: it is valid as long as both live; moving this is
+// fine.
 struct LoadedBitmap {
   BitmapView view;
   std::vector<int64_t> row_offsets;  // 8 bytes for each row

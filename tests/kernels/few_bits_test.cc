@@ -138,7 +138,8 @@ TEST_P(FewBits, LongRowsAndManyRows) {
       expect_agrees(table(), nm_weight({6, 8}, dtype(), 5, in, in), tokens, true);
     }
   for (const int64_t out : {1, 2, 3, 4, 7, 8, 67, 68, 69, 140})
-    for (const int64_t tokens : {1, 2, 4}) expect_agrees(table(), bitmap_weight(0.4, dtype(), out, 43, out), tokens, true);
+    for (const int64_t tokens : {1, 2, 4})
+      expect_agrees(table(), bitmap_weight(0.4, dtype(), out, 43, out), tokens, true);
 }
 
 TEST_P(FewBits, EveryNumberOfTokens) {

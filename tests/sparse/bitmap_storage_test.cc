@@ -92,8 +92,8 @@ std::string hex(std::span<const std::byte> bytes) {
 
 // Section 3 of docs/formats/bitmap.md, byte for byte.
 TEST(BitmapStorage, ExampleOfTheFormatPage) {
-  const std::vector<float> weight = {0, 1, 0, -2, 0.5f, 0, 0, 3, 0, 0,     //
-                                     0, 0, 0, 0,  0,    0, 0, 0, 0, 0,     //
+  const std::vector<float> weight = {0, 1, 0, -2, 0.5f, 0, 0, 3, 0, 0,  //
+                                     0, 0, 0, 0,  0,    0, 0, 0, 0, 0,  //
                                      4, 0, 0, 0,  0,    0, 0, 8, 0, 1.5f};
   const BitmapMatrix packed = must_pack_bitmap(DType::bf16, weight, 3, 10);
   BitmapShapeRecords records;

@@ -77,7 +77,8 @@ struct Avx2 {
   // Lane i = lane (i & ~3) + (index[i] & 3) of v; the higher bits of the index do not count.
   static F select4(F v, I index) { return _mm256_permutevar_ps(v, index); }
 
-  // Lane i: the next of the stored `values` where bit i of the mask is set, else +0.0. Reads kLanes values, used or not.
+  // Lane i: the next of the stored `values` where bit i of the mask is set, else +0.0. Reads kLanes values, used or
+  // not.
   static F expand_bf16(const void* values, uint32_t mask) {
     const __m256i both = _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(values)));
     const auto* shuffle = reinterpret_cast<const __m256i*>(kAvx2Expand.bf16[mask]);
