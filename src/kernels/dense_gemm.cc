@@ -33,6 +33,10 @@ void widen_rows(const NmView& weight, int64_t first, MatrixView<float> target) {
   for (int64_t row = 0; row < target.rows; ++row)
     row_kernels().expand_bits(bit_rows(weight), first + row, target.row(row).data());
 }
+void widen_rows(const BitmapView& weight, int64_t first, MatrixView<float> target) {
+  for (int64_t row = 0; row < target.rows; ++row)
+    row_kernels().expand_bits(bit_rows(weight), first + row, target.row(row).data());
+}
 void widen_rows(const NmTilesView& weight, int64_t first, MatrixView<float> target) {
   nm_tiles_rows_f32(weight, first, target.rows, target);
 }

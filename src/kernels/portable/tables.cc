@@ -1,5 +1,6 @@
 // The kernel tables where no special instructions are known.
 #include "kernels/attention_kernels.h"
+#include "kernels/bit_kernels.h"
 #include "kernels/cpu_features.h"
 #include "kernels/dense_kernels.h"
 #include "kernels/isa.h"
@@ -38,6 +39,12 @@ std::span<const TableEntry<DenseKernels>> all_tables() {
 template <>
 std::span<const TableEntry<AttentionKernels>> all_tables() {
   static constexpr TableEntry<AttentionKernels> tables[] = {{Isa::portable, &kPortableAttentionKernels}};
+  return tables;
+}
+
+template <>
+std::span<const TableEntry<BitKernels>> all_tables() {
+  static constexpr TableEntry<BitKernels> tables[] = {{Isa::portable, &kPortableBitKernels}};
   return tables;
 }
 

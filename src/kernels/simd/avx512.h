@@ -44,6 +44,15 @@ struct Avx512 {  // F, BW, DQ, VL
 
   static I selector4(I index) { return index; }
   static F select4_by(F v, I selector) { return select4(v, selector); }
+  static F expand_bf16(const void* values, uint32_t mask) {
+    return _mm512_maskz_expand_ps(static_cast<__mmask16>(mask), load_bf16(values));
+  }
+  static F expand_f16(const void* values, uint32_t mask) {
+    return _mm512_maskz_expand_ps(static_cast<__mmask16>(mask), load_f16(values));
+  }
+  static F expand_f32(const void* values, uint32_t mask) {
+    return _mm512_maskz_expand_ps(static_cast<__mmask16>(mask), load(values));
+  }
 
   static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 
@@ -98,6 +107,11 @@ struct Avx512Bf16 : Avx512 {  // and BF16, VBMI, VBMI2
   // Rounded to bf16, nearest even; subnormals become zero. p is unaligned.
   static void store_bf16(void* p, F v) {
     _mm256_storeu_si256(static_cast<__m256i*>(p), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)));
+  }
+  // Two columns a lane, 2 * kLanes bits of mask: lane i has column 2i in its low half, 2i + 1 in its high half. Three
+  // operations of the shuffling port for 32 columns; widening first and expanding f32 takes four for 16.
+  static I expand_bf16_pairs(const void* values, uint32_t mask) {
+    return _mm512_maskz_expand_epi16(mask, _mm512_loadu_si512(values));
   }
 };
 

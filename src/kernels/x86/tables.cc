@@ -1,5 +1,6 @@
 // The kernel tables of x86-64, by family.
 #include "kernels/attention_kernels.h"
+#include "kernels/bit_kernels.h"
 #include "kernels/dense_kernels.h"
 #include "kernels/isa.h"
 #include "kernels/row_kernels.h"
@@ -13,6 +14,7 @@ extern const ShuffleKernels kAvx2ShuffleKernels;
 extern const TileKernels kAvx512Bf16TileKernels, kAvx512TileKernels, kAvx2TileKernels;
 extern const DenseKernels kAvx512DenseKernels, kAvx2DenseKernels;
 extern const AttentionKernels kAvx512AttentionKernels, kAvx2AttentionKernels;
+extern const BitKernels kAvx512Bf16BitKernels, kAvx512BitKernels, kAvx2BitKernels;
 
 template <>
 std::span<const TableEntry<RowKernels>> all_tables() {
@@ -49,6 +51,15 @@ std::span<const TableEntry<AttentionKernels>> all_tables() {
   static constexpr TableEntry<AttentionKernels> tables[] = {{Isa::avx512, &kAvx512AttentionKernels},
                                                             {Isa::avx2, &kAvx2AttentionKernels},
                                                             {Isa::portable, &kPortableAttentionKernels}};
+  return tables;
+}
+
+template <>
+std::span<const TableEntry<BitKernels>> all_tables() {
+  static constexpr TableEntry<BitKernels> tables[] = {{Isa::avx512_bf16, &kAvx512Bf16BitKernels},
+                                                      {Isa::avx512, &kAvx512BitKernels},
+                                                      {Isa::avx2, &kAvx2BitKernels},
+                                                      {Isa::portable, &kPortableBitKernels}};
   return tables;
 }
 
