@@ -132,15 +132,19 @@ void widen_values(DType dtype, const std::byte* values, TileWords& words) {
   }
 }
 
+// The four columns of one group of a row.
+void expand_group(uint32_t code, uint32_t first, uint32_t second, float* target) {
+  std::array<uint32_t, View::kGroup> columns;
+  for (size_t i = 0; i < columns.size(); ++i)
+    columns[i] = (first & kSpreads[code].first[i]) | (second & kSpreads[code].second[i]);
+  std::memcpy(target, columns.data(), sizeof(columns));
+}
+
 // One row of a tile into target [32].
-void expand_row(uint32_t index, const TileWords& words, int64_t lane, uint32_t* target) {
-  for (int64_t group = 0; group < View::kGroups; ++group, index >>= 4) {
-    const Spread& spread = kSpreads[index & 15];
-    const uint32_t first = words[(group * View::kKept) * View::kRows + lane];
-    const uint32_t second = words[(group * View::kKept + 1) * View::kRows + lane];
-    for (int64_t column = 0; column < View::kGroup; ++column)
-      target[group * View::kGroup + column] = (first & spread.first[column]) | (second & spread.second[column]);
-  }
+void expand_row(uint32_t index, const TileWords& words, int64_t lane, float* target) {
+  const uint32_t* first = words.data() + lane;
+  for (int64_t group = 0; group < View::kGroups; ++group, index >>= 4, first += View::kKept * View::kRows)
+    expand_group(index & 15, first[0], first[View::kRows], target + group * View::kGroup);
 }
 
 }  // namespace
@@ -185,11 +189,16 @@ void nm_tiles_rows_f32(const NmTilesView& tiles, int64_t first, int64_t count, M
       std::array<uint32_t, View::kRows> index;
       std::memcpy(index.data(), tile, sizeof(index));
       widen_values(tiles.dtype, tile + tiles.index_bytes(), words);
-      const auto columns = static_cast<size_t>(std::min(View::kColumns, tiles.in_features - column));
+      const int64_t columns = std::min(View::kColumns, tiles.in_features - column);
       for (int64_t row = first_row; row < last_row; ++row) {
-        std::array<uint32_t, View::kColumns> expanded;
-        expand_row(index[row % View::kRows], words, row % View::kRows, expanded.data());
-        std::memcpy(target.row(row - first).data() + column, expanded.data(), columns * sizeof(float));
+        float* row_target = target.row(row - first).data() + column;
+        if (columns == View::kColumns) {
+          expand_row(index[row % View::kRows], words, row % View::kRows, row_target);
+        } else {
+          std::array<float, View::kColumns> expanded;
+          expand_row(index[row % View::kRows], words, row % View::kRows, expanded.data());
+          std::copy_n(expanded.begin(), columns, row_target);
+        }
       }
     }
   }

@@ -6,12 +6,12 @@
 // One step is V::kLanes rows x 4 columns of one token: the four inputs stand in every four lanes, two permutes pick
 // what each row keeps, two fused multiply-adds; dense weights need four of those. Decoding the weights (two halves of a
 // word, two shifts of the index, a selector) is done once for all tokens in registers, at most eight.
-//   AVX2, Zen 3     dense 2 cycles a step. vpermilps has the two ports of the multiply-adds: with it alone a step takes
-//   2
-//                   cycles as well; vpshufb has one of them and another. One of each: 6 operations on those two ports
-//                   and 2 on the third for two steps, 1.5 cycles, and 1.8 measured with the decoding at 8 tokens. Up to
-//                   about 4 tokens reading the weights takes longer than that, and there 2:4 gains up to 1.78x.
-//   AVX-512, Intel  4 operations on 2 ports, 2 cycles as dense: no gain beyond reading, hence few_tile_pairs.h
+//
+// AVX2, Zen 3: dense weights take 2 cycles a step. vpermilps has the two ports of the multiply-adds: with it alone a
+// step takes 2 cycles as well. vpshufb has one of them and a third. With one of each, three operations on the two ports
+// and one on the third, the bound is 1.5 cycles; 1.86 measured at 8 tokens, decoding included. Up to about 4 tokens
+// reading the weights takes longer than that, and there 2:4 gains up to 1.78x.
+// AVX-512, Intel: 4 operations on 2 ports, 2 cycles as dense: no gain beyond reading, hence few_tile_pairs.h.
 #pragma once
 
 #include <cstddef>
@@ -92,12 +92,14 @@ void add_tiles(const TilePiece& piece, int64_t first_tile, int64_t count, int64_
   using V = typename Products::V;
   constexpr int kPerBlock = kTileRows / V::kLanes;
   constexpr int kTileBytes = kTileIndexBytes + kTileGroups * Products::kGroupBytes;
-  // Weights are asked for two tiles ahead, 1152 bytes for 16-bit types: less hides no latency of memory, more gains
-  // nothing.
+  // Weights are asked for two tiles ahead, 1152 bytes for 16-bit types: less does not hide the latency of memory,
+  // more gains nothing.
   constexpr int kAhead = 2 * kTileBytes;
   const int64_t block_bytes = piece.tiles_per_block * kTileBytes, x_bytes = piece.tokens * Products::kXBytes;
   const int lane = static_cast<int>(row % kTileRows);
-  const std::byte* tile = piece.tiles + row / kTileRows * block_bytes + first_tile * kTileBytes;
+  const std::byte* tiles[kVectors];  // of the row block that each vector belongs to
+  for (int v = 0; v < kVectors; ++v)
+    tiles[v] = piece.tiles + (row / kTileRows + v / kPerBlock) * block_bytes + first_tile * kTileBytes;
   const std::byte* x = piece.x + first_tile * x_bytes + first_token * Products::kXBytes;
   float* target = piece.sums + first_token * TilePiece::kRows + row;
 
@@ -108,16 +110,15 @@ void add_tiles(const TilePiece& piece, int64_t first_tile, int64_t count, int64_
     for (int t = 0; t < kTokens; ++t)
       sums[v][t] = first_tile == 0 ? V::zero() : V::load(target + t * TilePiece::kRows + v * V::kLanes);
 
-  for (; count > 0; --count, tile += kTileBytes, x += x_bytes) {
+  for (; count > 0; --count, x += x_bytes) {
     typename V::I index[kVectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v)
-      index[v] = V::load_words(tile + v / kPerBlock * block_bytes + 4 * (lane + v % kPerBlock * V::kLanes));
+    for (int v = 0; v < kVectors; ++v) index[v] = V::load_words(tiles[v] + 4 * (lane + v % kPerBlock * V::kLanes));
 #pragma GCC unroll 8
     for (int g = 0; g < kTileGroups; ++g) {
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
-        const std::byte* group = tile + v / kPerBlock * block_bytes + kTileIndexBytes + g * Products::kGroupBytes;
+        const std::byte* group = tiles[v] + kTileIndexBytes + g * Products::kGroupBytes;
         if (v % kPerBlock == 0)
           for (int line = 0; line < Products::kGroupBytes; line += 64) V::prefetch(group + kAhead + line);
         const Products products(group, lane + v % kPerBlock * V::kLanes, index[v]);
@@ -126,6 +127,8 @@ void add_tiles(const TilePiece& piece, int64_t first_tile, int64_t count, int64_
         for (int t = 0; t < kTokens; ++t) sums[v][t] = products.add(sums[v][t], x + t * Products::kXBytes, g);
       }
     }
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) tiles[v] += kTileBytes;
   }
 #pragma GCC unroll 8
   for (int v = 0; v < kVectors; ++v)
