@@ -285,7 +285,7 @@ CommandBody add_prune_command(CLI::App& app) {
   add_threads_option(*sub, command->common);
   sub->footer(
       "Linears of the decoder blocks are pruned block by block; embeddings, norms and the output head stay dense.\n"
-      "The copy is an ordinary model directory whose pruned weights are packed (docs/formats/nm.md). Finished blocks\n"
+      "The copy is an ordinary model directory whose pruned weights are packed (docs/formats). Finished blocks\n"
       "are on the disk at once: after an interruption the same command with --resume goes on behind them.\n\n"
       "Examples:\n"
       "  esparse prune models/novel-1m -o /tmp/best --recipe best --calib models/text/calibration.txt\n"

@@ -29,6 +29,9 @@ void row_to_f32(const DenseView& weight, int64_t row, float* target) {
 void row_to_f32(const NmView& weight, int64_t row, float* target) {
   row_kernels().expand_bits(bit_rows(weight), row, target);
 }
+void row_to_f32(const BitmapView& weight, int64_t row, float* target) {
+  row_kernels().expand_bits(bit_rows(weight), row, target);
+}
 void row_to_f32(const NmTilesView& weight, int64_t row, float* target) { nm_tiles_row_f32(weight, row, target); }
 
 // The rows as f32: the weight itself where it is that already, otherwise widened into `scratch`.

@@ -8,6 +8,7 @@ namespace {
 
 const DenseView& rows_of(const DenseView& weight) { return weight; }
 BitRowsView rows_of(const NmView& weight) { return bit_rows(weight); }
+BitRowsView rows_of(const BitmapView& weight) { return bit_rows(weight); }
 const NmTilesView& rows_of(const NmTilesView& weight) { return weight; }
 
 }  // namespace

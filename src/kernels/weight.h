@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "base/dtype.h"
+#include "sparse/bitmap_matrix.h"
 #include "sparse/nm_matrix.h"
 #include "sparse/nm_tiles.h"
 
@@ -21,7 +22,7 @@ struct DenseView {
   int64_t row_bytes() const { return in_features * dtype_bytes(dtype); }
 };
 
-using WeightView = std::variant<DenseView, NmView, NmTilesView>;
+using WeightView = std::variant<DenseView, NmView, NmTilesView, BitmapView>;
 
 inline int64_t weight_out_features(const WeightView& weight) {
   return std::visit([](const auto& view) { return view.out_features; }, weight);

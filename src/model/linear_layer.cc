@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/parallel.h"
 #include "kernels/linear.h"
+#include "sparse/bitmap_storage.h"
 #include "sparse/nm_storage.h"
 
 namespace esparse {
@@ -78,16 +79,21 @@ Result<LinearLayer> LinearLayer::load(const TensorStore& store, const std::strin
                                       int64_t in_features, bool has_bias) {
   LinearLayer layer;
   layer.name_ = name;
-  if (has_nm(store, name)) {
+  if (has_bitmap(store, name)) {
+    ESPARSE_ASSIGN_OR_RETURN(LoadedBitmap packed, load_bitmap(store, name, out_features, in_features));
+    const BitmapView view = packed.view;
+    layer.set_weight(view, std::make_shared<const LoadedBitmap>(std::move(packed)));
+    store.release_pages(name + ".weight.");
+  } else if (has_nm(store, name)) {
     ESPARSE_ASSIGN_OR_RETURN(const NmView packed, load_nm(store, name, out_features, in_features));
-    layer.set_weight(packed);
+    layer.set_weight(packed, nullptr);
     store.release_pages(name + ".weight.");  // load_nm() has looked at all of them
   } else {
     ESPARSE_ASSIGN_OR_RETURN(const TensorInfo tensor, store.get(name + ".weight", {out_features, in_features}));
     if (!is_weight_dtype(tensor.dtype))
       return unsupported("tensor {}: expected F32, F16 or BF16, got {}", tensor.name, dtype_name(tensor.dtype));
     ESPARSE_RETURN_IF_ERROR(check_finite(store, tensor));
-    layer.set_weight(DenseView{tensor.dtype, out_features, in_features, tensor.data.data()});
+    layer.set_weight(DenseView{tensor.dtype, out_features, in_features, tensor.data.data()}, nullptr);
   }
   if (has_bias) {
     ESPARSE_ASSIGN_OR_RETURN(layer.bias_, load_f32(store, name + ".bias", {out_features}));
@@ -95,8 +101,9 @@ Result<LinearLayer> LinearLayer::load(const TensorStore& store, const std::strin
   return layer;
 }
 
-void LinearLayer::set_weight(const WeightView& weight) {
+void LinearLayer::set_weight(const WeightView& weight, std::shared_ptr<const void> owner) {
   weight_ = weight;
+  owner_ = std::move(owner);
   plan_ = default_plan(weight);
 }
 
@@ -106,6 +113,7 @@ DType LinearLayer::dtype() const {
 
 int64_t LinearLayer::weight_bytes() const {
   if (const auto* packed = std::get_if<NmView>(&weight_)) return packed->values_bytes() + packed->bitmask_bytes();
+  if (const auto* map = std::get_if<BitmapView>(&weight_)) return map->values_bytes() + map->bitmask_bytes();
   if (const auto* tiles = std::get_if<NmTilesView>(&weight_)) return tiles->bytes();
   return out_features() * in_features() * dtype_bytes(dtype());
 }
@@ -116,6 +124,8 @@ Matrix<float> LinearLayer::weight_as_f32() const {
   Matrix<float> result(out_features(), in_features());
   if (const auto* packed = std::get_if<NmView>(&weight_)) {
     unpack_nm_rows_f32(*packed, 0, out_features(), result.view());
+  } else if (const auto* map = std::get_if<BitmapView>(&weight_)) {
+    unpack_bitmap_rows_f32(*map, 0, out_features(), result.view());
   } else if (const auto* tiles = std::get_if<NmTilesView>(&weight_)) {
     for (int64_t row = 0; row < out_features(); ++row) nm_tiles_row_f32(*tiles, row, result.row(row).data());
   } else {
@@ -126,26 +136,27 @@ Matrix<float> LinearLayer::weight_as_f32() const {
 
 void LinearLayer::set_dense(std::vector<std::byte> bytes) {
   ESPARSE_CHECK(static_cast<int64_t>(bytes.size()) == out_features() * in_features() * dtype_bytes(dtype()));
-  DenseView view{dtype(), out_features(), in_features(), nullptr};
-  owned_dense_ = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
-  owned_packed_.reset();
-  view.data = owned_dense_->data();
-  set_weight(view);
+  const auto owned = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+  set_weight(DenseView{dtype(), out_features(), in_features(), owned->data()}, owned);
 }
 
 void LinearLayer::set_packed(NmMatrix packed) {
   ESPARSE_CHECK(packed.out_features == out_features() && packed.in_features == in_features());
-  owned_packed_ = std::make_shared<const NmMatrix>(std::move(packed));
-  owned_dense_.reset();
-  set_weight(owned_packed_->view());
+  const auto owned = std::make_shared<const NmMatrix>(std::move(packed));
+  set_weight(owned->view(), owned);
+}
+
+void LinearLayer::set_packed(BitmapMatrix packed) {
+  ESPARSE_CHECK(packed.out_features == out_features() && packed.in_features == in_features());
+  const auto owned = std::make_shared<const BitmapMatrix>(std::move(packed));
+  set_weight(owned->view(), owned);
 }
 
 bool LinearLayer::arrange_for_running() {
   const auto* packed = std::get_if<NmView>(&weight_);
   if (packed == nullptr || !fits_tiles(*packed)) return false;
-  owned_tiles_ = std::make_shared<const NmTiles>(make_nm_tiles(*packed));
-  owned_packed_.reset();
-  set_weight(owned_tiles_->view());
+  const auto owned = std::make_shared<const NmTiles>(make_nm_tiles(*packed));
+  set_weight(owned->view(), owned);
   return true;
 }
 

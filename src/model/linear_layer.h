@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "io/tensor_store.h"
 #include "kernels/linear_plan.h"
+#include "sparse/bitmap_matrix.h"
 #include "sparse/nm_matrix.h"
 
 namespace esparse {
@@ -19,9 +20,9 @@ class LinearLayer {
  public:
   LinearLayer() = default;
 
-  // Reads `<name>.weight` (dense) or `<name>.weight.nm_*` (packed), and `<name>.bias` when `has_bias`.
-  // Errors name the tensor; a weight that is not f32, f16 or bf16, or has a NaN or infinity, is refused. All of the
-  // weight is read once for that, and its pages are released (TensorStore::release_pages).
+  // Reads `<name>.weight` (dense), `<name>.weight.nm_*` or `<name>.weight.bitmap_*` (packed), and `<name>.bias` when
+  // `has_bias`. Errors name the tensor; a weight that is not f32, f16 or bf16, or has a NaN or infinity, is refused.
+  // All of the weight is read once for that, and its pages are released (TensorStore::release_pages).
   static Result<LinearLayer> load(const TensorStore& store, const std::string& name, int64_t out_features,
                                   int64_t in_features, bool has_bias);
 
@@ -41,6 +42,7 @@ class LinearLayer {
   // Replaces the weight; `bytes` is row-major [out_features, in_features] of the present dtype.
   void set_dense(std::vector<std::byte> bytes);
   void set_packed(NmMatrix packed);
+  void set_packed(BitmapMatrix packed);
   // Rearranges a packed weight for the kernels (sparse/nm_tiles.h) where that is worth it; true when it was, and the
   // mapped bytes are no longer needed then. A weight that is to be written again must not be rearranged.
   bool arrange_for_running();
@@ -52,15 +54,13 @@ class LinearLayer {
   void permute(std::span<const int32_t> rows, std::span<const int32_t> columns);
 
  private:
-  void set_weight(const WeightView& weight);
+  void set_weight(const WeightView& weight, std::shared_ptr<const void> owner);
 
   std::string name_;
   WeightView weight_;
   LinearPlan plan_ = default_plan(WeightView());
   std::vector<float> bias_;
-  std::shared_ptr<const std::vector<std::byte>> owned_dense_;
-  std::shared_ptr<const NmMatrix> owned_packed_;
-  std::shared_ptr<const NmTiles> owned_tiles_;
+  std::shared_ptr<const void> owner_;  // of what weight_ looks at and the checkpoint does not hold
 };
 
 // Reads a whole f32, f16 or bf16 tensor of exactly this shape as f32; refuses NaN and infinity.

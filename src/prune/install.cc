@@ -14,20 +14,34 @@ Status set_weight(LinearLayer& linear, const Matrix<float>& weight) {
   return {};
 }
 
+namespace {
+
+Status pack(LinearLayer& linear, const PruneTarget& target) {
+  if (target.kind == TargetKind::dense) return {};
+  const auto& dense = std::get<DenseView>(linear.weight());
+  const std::span bytes(dense.data, static_cast<size_t>(dense.out_features * dense.row_bytes()));
+  if (target.kind == TargetKind::nm) {
+    ESPARSE_ASSIGN_OR_RETURN(NmMatrix packed,
+                             pack_nm(target.pattern, dense.dtype, bytes, dense.out_features, dense.in_features));
+    linear.set_packed(std::move(packed));
+    return {};
+  }
+  ESPARSE_ASSIGN_OR_RETURN(BitmapMatrix packed, pack_bitmap(dense.dtype, bytes, dense.out_features, dense.in_features));
+  const BitmapView view = packed.view();
+  if (view.values_bytes() + view.bitmask_bytes() < linear.weight_bytes()) linear.set_packed(std::move(packed));
+  return {};
+}
+
+}  // namespace
+
 Status fold_and_pack(DecoderBlock& block, const BlockOrders& orders, const BlockTargets& targets,
                      const ModelConfig& config) {
   apply_channel_orders(block, orders, config);
   for (InputSite site : kInputSites) {
     const auto linears = block.linears_at(site);
     for (size_t index = 0; index < linears.size(); ++index) {
-      LinearLayer& linear = *linears[index];
-      const PruneTarget& target = targets[static_cast<size_t>(site)][index];
-      if (target.kind != TargetKind::nm) continue;
-      const auto& dense = std::get<DenseView>(linear.weight());
-      const std::span bytes(dense.data, static_cast<size_t>(dense.out_features * dense.row_bytes()));
-      auto packed = pack_nm(target.pattern, dense.dtype, bytes, dense.out_features, dense.in_features);
-      if (!packed.ok()) return packed.status().with_context(linear.name());
-      linear.set_packed(std::move(packed).value());
+      const Status status = pack(*linears[index], targets[static_cast<size_t>(site)][index]);
+      if (!status.ok()) return status.with_context(linears[index]->name());
     }
   }
   return {};

@@ -20,7 +20,8 @@ Status set_weight(LinearLayer& linear, const Matrix<float>& weight);
 // Per input site and linear, as linears_at() has them.
 using BlockTargets = std::array<std::vector<PruneTarget>, kInputSites.size()>;
 
-// Folds the orders into the block and packs the linears pruned to N:M; unstructured ones stay dense with zeros.
+// Folds the orders into the block and packs the linears: those pruned to N:M as such, unstructured ones as a bitmap
+// where that is smaller than dense.
 Status fold_and_pack(DecoderBlock& block, const BlockOrders& orders, const BlockTargets& targets,
                      const ModelConfig& config);
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "io/files.h"
+#include "sparse/bitmap_storage.h"
 #include "sparse/nm_storage.h"
 
 namespace esparse {
@@ -17,7 +18,9 @@ class TensorList {
   void add_view(TensorInfo tensor) { tensors_.push_back(std::move(tensor)); }
 
   void add_packed(const LinearLayer& linear) {
-    append_nm_tensors(std::get<NmView>(linear.weight()), linear.name(), records_, tensors_);
+    if (const auto* map = std::get_if<BitmapView>(&linear.weight()))
+      return append_bitmap_tensors(*map, linear.name(), bitmap_records_, tensors_);
+    append_nm_tensors(std::get<NmView>(linear.weight()), linear.name(), nm_records_, tensors_);
   }
 
   void add_dense(const LinearLayer& linear) {
@@ -43,7 +46,8 @@ class TensorList {
 
  private:
   std::vector<TensorInfo> tensors_;
-  NmShapeRecords records_;
+  NmShapeRecords nm_records_;
+  BitmapShapeRecords bitmap_records_;
   std::deque<std::vector<std::byte>> owned_;
 };
 
@@ -83,7 +87,7 @@ TensorList collect_rest(const Model& model) {
 
 std::map<std::string, std::string> shard_metadata(const TensorStore& source) {
   std::map<std::string, std::string> metadata = source.metadata();
-  metadata["esparse"] = "docs/formats/nm.md";
+  metadata["esparse"] = "docs/formats/README.md";
   return metadata;
 }
 

@@ -48,8 +48,8 @@ struct PruneJob {
 };
 
 // `windows`: the calibration windows, unused when nothing in the recipe asks for statistics. On success every decoder
-// linear that the recipe does not spare is pruned, those with N:M packed, the channel orders of the norms are set, and
-// orders of o_proj and down_proj are folded into the rows of v, gate and up.
+// linear that the recipe does not spare is pruned and packed, the channel orders of the norms are set, and orders of
+// o_proj and down_proj are folded into the rows of v, gate and up.
 Result<PruneReport> prune_model(Model& model, const Recipe& recipe, const std::vector<std::vector<int32_t>>& windows,
                                 PruneJob job = {});
 

@@ -4,8 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "base/dtype.h"
+#include "base/matrix.h"
+#include "sparse/bitmap_matrix.h"
 #include "sparse/nm_matrix.h"
 
 namespace esparse {
@@ -32,5 +35,13 @@ struct BitRowsView {
 inline BitRowsView bit_rows(const NmView& nm) {
   return {nm.dtype, nm.out_features, nm.in_features, nm.values, nm.bitmask, nm.kept_per_row(), nullptr};
 }
+inline BitRowsView bit_rows(const BitmapView& map) {
+  return {map.dtype, map.out_features, map.in_features, map.values, map.bitmask, 0, map.row_offsets};
+}
+
+// The dense matrix [out, in] as bytes of its type, zeros where nothing is kept.
+std::vector<std::byte> unpack_rows(const BitRowsView& packed);
+// Rows [first, first + count) as f32 into target [count, in].
+void unpack_rows_f32(const BitRowsView& packed, int64_t first, int64_t count, MatrixView<float> target);
 
 }  // namespace esparse

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cstring>
 
+#include "sparse/bitmap_storage.h"
 #include "sparse/nm_storage.h"
+#include "sparse/packed_tensors.h"
 
 namespace esparse {
 namespace {
 
-constexpr std::string_view kValuesSuffix = ".weight.nm_values";
+constexpr std::string_view kNmValues = ".weight.nm_values", kBitmapValues = ".weight.bitmap_values";
 
 template <typename Word>
 int64_t count_nonzero_words(std::span<const std::byte> bytes, Word value_bits) {
@@ -59,13 +61,33 @@ void add_entry(Inventory& inventory, InventoryEntry entry, int64_t elements, int
 }
 
 // The shape record says what the file claims; load_nm() then checks everything else against it.
-Result<NmView> load_claimed(const TensorStore& store, const std::string& prefix) {
-  ESPARSE_ASSIGN_OR_RETURN(const TensorInfo record, store.get(prefix + ".weight.nm_shape", {5}));
-  if (record.dtype != DType::i32)
-    return corruption("tensor {}: expected I32, got {}", record.name, dtype_name(record.dtype));
-  int32_t claimed[5];
-  std::memcpy(claimed, record.data.data(), sizeof(claimed));
+Result<NmView> load_claimed_nm(const TensorStore& store, const std::string& prefix) {
+  ESPARSE_ASSIGN_OR_RETURN(const auto claimed, load_record<5>(store, prefix + ".weight.nm_shape"));
   return load_nm(store, prefix, claimed[3], claimed[4]);
+}
+
+// One entry for the tensors of a packed weight; `pattern` is "2:4" or "bitmap".
+template <typename View>
+void add_packed(Inventory& inventory, const TensorStore& store, const std::string& prefix, const std::string& pattern,
+                const View& packed) {
+  const int64_t elements = packed.out_features * packed.in_features;
+  const std::span values(packed.values, static_cast<size_t>(packed.values_bytes()));
+  add_entry(inventory,
+            {.name = prefix + ".weight",
+             .shape = {packed.out_features, packed.in_features},
+             .format = pattern + " " + std::string(dtype_name(packed.dtype)),
+             .bytes_dense = elements * dtype_bytes(packed.dtype),
+             .bytes_now = packed.values_bytes() + packed.bitmask_bytes(),
+             .packed = true},
+            elements, count_nonzero(packed.dtype, values));
+  store.release_pages(prefix + ".weight.");
+}
+
+// True for the tensors of a packed weight that stand beside its values.
+bool is_companion(std::string_view name) {
+  for (const char* suffix : {".nm_bitmask", ".nm_shape", ".bitmap_bitmask", ".bitmap_shape"})
+    if (name.ends_with(std::string(".weight") + suffix)) return true;
+  return false;
 }
 
 }  // namespace
@@ -73,20 +95,17 @@ Result<NmView> load_claimed(const TensorStore& store, const std::string& prefix)
 Result<Inventory> take_inventory(const TensorStore& store) {
   Inventory inventory;
   for (const auto& [name, tensor] : store.tensors()) {
-    if (name.ends_with(".weight.nm_bitmask") || name.ends_with(".weight.nm_shape")) continue;
-    if (name.ends_with(kValuesSuffix)) {
-      const std::string prefix = name.substr(0, name.size() - kValuesSuffix.size());
-      ESPARSE_ASSIGN_OR_RETURN(const NmView packed, load_claimed(store, prefix));
-      const int64_t elements = packed.out_features * packed.in_features;
-      add_entry(inventory,
-                {.name = prefix + ".weight",
-                 .shape = {packed.out_features, packed.in_features},
-                 .format = packed.pattern.text() + " " + std::string(dtype_name(packed.dtype)),
-                 .bytes_dense = elements * dtype_bytes(packed.dtype),
-                 .bytes_now = packed.values_bytes() + packed.bitmask_bytes(),
-                 .packed = true},
-                elements, count_nonzero(packed.dtype, tensor.data));
-      store.release_pages(prefix + ".weight.");
+    if (is_companion(name)) continue;
+    if (name.ends_with(kNmValues)) {
+      const std::string prefix = name.substr(0, name.size() - kNmValues.size());
+      ESPARSE_ASSIGN_OR_RETURN(const NmView packed, load_claimed_nm(store, prefix));
+      add_packed(inventory, store, prefix, packed.pattern.text(), packed);
+      continue;
+    }
+    if (name.ends_with(kBitmapValues)) {
+      const std::string prefix = name.substr(0, name.size() - kBitmapValues.size());
+      ESPARSE_ASSIGN_OR_RETURN(const LoadedBitmap packed, load_bitmap(store, prefix));
+      add_packed(inventory, store, prefix, "bitmap", packed.view);
       continue;
     }
     const auto bytes = static_cast<int64_t>(tensor.data.size());

@@ -1,35 +1,18 @@
 #include "sparse/nm_matrix.h"
 
-#include <array>
 #include <bit>
-#include <limits>
 #include <optional>
 #include <string>
-#include <string_view>
 
-#include "sparse/nm_words.h"
+#include "sparse/bit_rows.h"
+#include "sparse/weight_words.h"
 
 namespace esparse {
 namespace {
 
-// What both a caller's matrix and a file's claim must fulfil before a size is computed from it.
 Status check_shape(NmPattern pattern, DType dtype, int64_t out_features, int64_t in_features) {
-  constexpr int64_t kMaxFeatures = std::numeric_limits<int32_t>::max();  // stored as I32
-  if (!pattern.valid()) {
-    return invalid_argument("pattern {}: expected 1 <= N < M <= {}", pattern.text(), NmPattern::kMaxGroup);
-  }
-  if (!is_weight_dtype(dtype)) return unsupported("values: expected F32, F16 or BF16, got {}", dtype_name(dtype));
-  if (out_features < 0 || in_features < 0 || out_features > kMaxFeatures || in_features > kMaxFeatures) {
-    return invalid_argument("shape [{}, {}]: expected dimensions from 0 to {}", out_features, in_features,
-                            kMaxFeatures);
-  }
-  return {};
-}
-
-Status check_bytes(std::string_view what, size_t got, int64_t out_features, int64_t row_bytes) {
-  const auto expected = checked_mul(out_features, row_bytes);
-  if (expected && static_cast<uint64_t>(*expected) == got) return {};
-  return corruption("{}: expected {} rows of {} bytes, got {} bytes", what, out_features, row_bytes, got);
+  if (pattern.valid()) return check_weight_shape(dtype, out_features, in_features);
+  return invalid_argument("pattern {}: expected 1 <= N < M <= {}", pattern.text(), NmPattern::kMaxGroup);
 }
 
 // One group of a row, for walking along it: M columns from `first` on, fewer at the end of the row.
@@ -142,81 +125,13 @@ Status check_bits(const NmView& packed, const uint8_t* bitmask, int64_t row) {
                       packed.pattern.text(), count);
   }
   if (reader.rest() == 0) return {};
-  return corruption("row {}: expected zero pad bits in the last byte of the bitmask", row);
+  return pad_bits_error(row);
 }
 
 template <typename Word>
 Status check_row(const NmView& packed, const std::byte* values, const uint8_t* bitmask, int64_t row) {
   ESPARSE_RETURN_IF_ERROR(check_bits(packed, bitmask + row * packed.bitmask_row_bytes(), row));
-  const int64_t first = row * packed.kept_per_row();
-  bool finite = true;
-  for (int64_t k = 0; k < packed.kept_per_row(); ++k) finite &= Word::is_finite(Word::load(values, first + k));
-  if (finite) return {};
-  return corruption("row {}: expected finite values, got NaN or infinity", row);
-}
-
-// For each byte of a bitmask: which of the next values a column takes, and all ones where it takes one.
-struct ExpandTable {
-  std::array<std::array<uint8_t, 8>, 256> rank{};
-  std::array<std::array<uint32_t, 8>, 256> mask{};
-  std::array<uint8_t, 256> count{};  // the processor's own population count is not in every build
-};
-constexpr ExpandTable make_expand_table() {
-  ExpandTable table;
-  for (unsigned byte = 0; byte < 256; ++byte) {
-    table.count[byte] = static_cast<uint8_t>(std::popcount(byte));
-    for (unsigned column = 0; column < 8; ++column) {
-      table.rank[byte][column] = static_cast<uint8_t>(std::popcount(byte & ((1u << column) - 1)));
-      table.mask[byte][column] = (byte >> column & 1) != 0 ? 0xffffffffu : 0u;
-    }
-  }
-  return table;
-}
-constexpr ExpandTable kExpand = make_expand_table();
-
-// Expands one byte's columns. Reads values[0..7], used or not: the caller pads.
-inline void expand_byte(uint8_t byte, const float* values, float* target) {
-  for (int column = 0; column < 8; ++column) {
-    const auto bits = std::bit_cast<uint32_t>(values[kExpand.rank[byte][column]]);
-    target[column] = std::bit_cast<float>(bits & kExpand.mask[byte][column]);
-  }
-}
-
-// Values are widened a strip at a time into a small buffer, because that loop vectorises; then spread without branches.
-void unpack_row_f32(const NmView& packed, int64_t row, float* target) {
-  constexpr int64_t kStripBytes = 64;            // of bitmask: 512 columns
-  std::array<float, kStripBytes * 8 + 8> strip;  // 2 KiB stays in the L1 cache; 8 of padding
-  const int64_t value_bytes = dtype_bytes(packed.dtype);
-  const std::byte* values = packed.values + row * packed.kept_per_row() * value_bytes;
-  const uint8_t* bitmask = packed.bitmask + row * packed.bitmask_row_bytes();
-  const int64_t whole_bytes = packed.in_features / 8;
-  for (int64_t first = 0; first < packed.bitmask_row_bytes(); first += kStripBytes) {
-    const int64_t end = std::min(packed.bitmask_row_bytes(), first + kStripBytes);
-    int64_t count = 0;
-    for (int64_t b = first; b < end; ++b) count += kExpand.count[bitmask[b]];
-    convert_to_f32(packed.dtype, values, std::span(strip).first(count));
-    std::fill_n(strip.begin() + count, 8, 0.0f);
-    values += count * value_bytes;
-    const float* next = strip.data();
-    for (int64_t b = first; b < std::min(end, whole_bytes); next += kExpand.count[bitmask[b++]])
-      expand_byte(bitmask[b], next, target + 8 * b);
-    if (end > whole_bytes) {  // the ragged last byte
-      std::array<float, 8> tail;
-      expand_byte(bitmask[whole_bytes], next, tail.data());
-      std::copy_n(tail.begin(), packed.in_features - 8 * whole_bytes, target + 8 * whole_bytes);
-    }
-  }
-}
-
-template <typename Word>
-void unpack_row(const NmView& packed, int64_t row, std::byte* dense) {
-  const uint8_t* bitmask = packed.bitmask + row * packed.bitmask_row_bytes();
-  int64_t slot = row * packed.kept_per_row();
-  for (int64_t byte = 0; byte < packed.bitmask_row_bytes(); ++byte) {
-    const int64_t column = row * packed.in_features + 8 * byte;
-    for (unsigned bits = bitmask[byte]; bits != 0; bits &= bits - 1)
-      Word::store(dense, column + std::countr_zero(bits), Word::load(packed.values, slot++));
-  }
+  return check_finite_values<Word>(values, row * packed.kept_per_row(), packed.kept_per_row(), row);
 }
 
 }  // namespace
@@ -237,22 +152,10 @@ Result<NmMatrix> pack_nm(NmPattern pattern, DType dtype, std::span<const std::by
   return packed;
 }
 
-std::vector<std::byte> unpack_nm(const NmView& packed) {
-  std::vector<std::byte> dense(packed.out_features * packed.in_features * dtype_bytes(packed.dtype));
-  const Status status = with_weight_word(packed.dtype, [&](auto word) {
-    return for_each_row(packed.out_features, packed.in_features, [&](int64_t row) {
-      unpack_row<decltype(word)>(packed, row, dense.data());
-      return Status();
-    });
-  });
-  ESPARSE_CHECK(status.ok());
-  return dense;
-}
+std::vector<std::byte> unpack_nm(const NmView& packed) { return unpack_rows(bit_rows(packed)); }
 
 void unpack_nm_rows_f32(const NmView& packed, int64_t first, int64_t count, MatrixView<float> target) {
-  ESPARSE_CHECK(first >= 0 && count >= 0 && first + count <= packed.out_features);
-  ESPARSE_CHECK(target.rows >= count && target.cols == packed.in_features);
-  for (int64_t row = 0; row < count; ++row) unpack_row_f32(packed, first + row, target.row(row).data());
+  unpack_rows_f32(bit_rows(packed), first, count, target);
 }
 
 Status validate_nm(const NmView& packed, std::span<const std::byte> values, std::span<const uint8_t> bitmask) {

@@ -1,6 +1,6 @@
 #include "sparse/nm_storage.h"
 
-#include <cstring>
+#include "sparse/packed_tensors.h"
 
 namespace esparse {
 namespace {
@@ -10,11 +10,7 @@ std::string bitmask_name(const std::string& prefix) { return prefix + ".weight.n
 std::string shape_name(const std::string& prefix) { return prefix + ".weight.nm_shape"; }
 
 // Pattern and shape from the nm_shape tensor, compared with what the model's configuration asks for.
-Result<NmView> parse_shape(const TensorInfo& tensor, int64_t out_features, int64_t in_features) {
-  if (tensor.dtype != DType::i32) return corruption("expected I32, got {}", dtype_name(tensor.dtype));
-  std::array<int32_t, 5> record;
-  ESPARSE_CHECK(tensor.data.size() == sizeof(record));  // the store has checked shape against bytes
-  std::memcpy(record.data(), tensor.data.data(), sizeof(record));
+Result<NmView> parse_shape(const std::array<int32_t, 5>& record, int64_t out_features, int64_t in_features) {
   const auto [version, kept, group, out, in] = record;
   if (version < kNmWholeGroupsVersion || version > kNmFormatVersion) {
     return unsupported("expected format version {} to {}, got {}: the file was written by another version of esparse",
@@ -27,10 +23,7 @@ Result<NmView> parse_shape(const TensorInfo& tensor, int64_t out_features, int64
   if (!view.pattern.valid()) {
     return corruption("expected N:M with 1 <= N < M <= {}, got {}", NmPattern::kMaxGroup, view.pattern.text());
   }
-  if (out != out_features || in != in_features) {
-    return corruption("expected the shape [{}, {}] of the model's configuration, got [{}, {}]", out_features,
-                      in_features, out, in);
-  }
+  ESPARSE_RETURN_IF_ERROR(check_configured_shape(out, in, out_features, in_features));
   if (version == kNmWholeGroupsVersion && in % group != 0)
     return corruption("in_features {}: expected a multiple of {} in format version {}", in, group, version);
   return view;
@@ -47,21 +40,16 @@ Result<NmView> load_nm(const TensorStore& store, const std::string& prefix, int6
   if (store.find(prefix + ".weight") != nullptr) {
     return corruption("tensor \"{0}.weight\": expected either it or the packed \"{0}.weight.nm_*\", got both", prefix);
   }
-  ESPARSE_ASSIGN_OR_RETURN(const TensorInfo shape, store.get(shape_name(prefix), {5}));
-  Result<NmView> parsed = parse_shape(shape, out_features, in_features);
-  if (!parsed.ok()) return parsed.status().with_context(fmt::format("tensor \"{}\"", shape.name));
+  ESPARSE_ASSIGN_OR_RETURN(const auto record, load_record<5>(store, shape_name(prefix)));
+  Result<NmView> parsed = parse_shape(record, out_features, in_features);
+  if (!parsed.ok()) return parsed.status().with_context(fmt::format("tensor \"{}\"", shape_name(prefix)));
   NmView view = std::move(parsed).value();
 
   ESPARSE_ASSIGN_OR_RETURN(const TensorInfo values,
                            store.get(values_name(prefix), {out_features, view.kept_per_row()}));
   ESPARSE_ASSIGN_OR_RETURN(const TensorInfo bitmask,
                            store.get(bitmask_name(prefix), {out_features, view.bitmask_row_bytes()}));
-  if (!is_weight_dtype(values.dtype)) {
-    return unsupported("tensor \"{}\": expected F32, F16 or BF16, got {}", values.name, dtype_name(values.dtype));
-  }
-  if (bitmask.dtype != DType::u8) {
-    return corruption("tensor \"{}\": expected U8, got {}", bitmask.name, dtype_name(bitmask.dtype));
-  }
+  ESPARSE_RETURN_IF_ERROR(check_packed_types(values, bitmask));
   view.dtype = values.dtype;
   view.values = values.data.data();
   view.bitmask = reinterpret_cast<const uint8_t*>(bitmask.data.data());

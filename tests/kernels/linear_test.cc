@@ -10,9 +10,30 @@ namespace {
 
 using namespace testing_support;
 
+enum class Form { dense, nm, bitmap };
+
 struct Case {
   DType dtype;
-  bool packed;
+  Form form;
+};
+
+// A weight of one form made from rows that obey `pattern`.
+struct FormedWeight {
+  FormedWeight(Case wanted, NmPattern pattern, const std::vector<float>& values, int64_t out, int64_t in)
+      : bytes(stored(wanted.dtype, values)) {
+    view = DenseView{wanted.dtype, out, in, bytes.data()};
+    if (wanted.form == Form::nm) {
+      nm = pack_nm(pattern, wanted.dtype, bytes, out, in).value();
+      view = nm.view();
+    } else if (wanted.form == Form::bitmap) {
+      bitmap = pack_bitmap(wanted.dtype, bytes, out, in).value();
+      view = bitmap.view();
+    }
+  }
+  std::vector<std::byte> bytes;
+  NmMatrix nm;
+  BitmapMatrix bitmap;
+  WeightView view;
 };
 
 class LinearTest : public testing::TestWithParam<Case> {
@@ -27,16 +48,13 @@ TEST_P(LinearTest, AgreesWithReference) {
     for (const int64_t in : {3, 8, 12, 64, 135, 172})
       for (const int64_t tokens : {1, 2, 6, 7, 16, 33}) {
         auto values = random_values(out * in, out + in);
-        if (GetParam().packed) make_nm(values, in, pattern, 5);
+        if (GetParam().form != Form::dense) make_nm(values, in, pattern, 5);
         values = rounded(GetParam().dtype, values);
-        const auto bytes = stored(GetParam().dtype, values);
-        auto packed = pack_nm(pattern, GetParam().dtype, bytes, out, in);
-        const WeightView weight = GetParam().packed ? WeightView(packed->view())
-                                                    : WeightView(DenseView{GetParam().dtype, out, in, bytes.data()});
+        const FormedWeight weight(GetParam(), pattern, values, out, in);
         const auto x = random_values(tokens * in, 3), bias = random_values(out, 4);
         Matrix<float> y(tokens, out);
         for (float& value : y.values()) value = std::numeric_limits<float>::quiet_NaN();
-        linear(weight, MatrixView<const float>(x.data(), tokens, in), bias, y.view());
+        linear(weight.view, MatrixView<const float>(x.data(), tokens, in), bias, y.view());
         for (int64_t t = 0; t < tokens; ++t)
           for (int64_t o = 0; o < out; ++o) {
             auto reference = dot_reference(values.data() + o * in, x.data() + t * in, in);
@@ -52,17 +70,14 @@ TEST_P(LinearTest, SameBitsForEveryThreadCount) {
   const int64_t out = 700, in = 258;  // not a whole number of groups
   auto values = random_values(out * in, 1);
   make_nm(values, in, {2, 4}, 2);
-  const auto bytes = stored(GetParam().dtype, values);
-  auto packed = pack_nm({2, 4}, GetParam().dtype, bytes, out, in);
-  const WeightView weight =
-      GetParam().packed ? WeightView(packed->view()) : WeightView(DenseView{GetParam().dtype, out, in, bytes.data()});
+  const FormedWeight weight(GetParam(), {2, 4}, values, out, in);
   for (const int64_t tokens : {1, 3, 130, 600}) {
     const auto x = random_values(tokens * in, 3);
     std::vector<Matrix<float>> results;
     for (const int threads : {1, 2, 3, 5}) {
       set_thread_count(threads);
       results.emplace_back(tokens, out);
-      linear(weight, MatrixView<const float>(x.data(), tokens, in), {}, results.back().view());
+      linear(weight.view, MatrixView<const float>(x.data(), tokens, in), {}, results.back().view());
     }
     for (size_t i = 1; i < results.size(); ++i)
       EXPECT_EQ(0, std::memcmp(results[0].data(), results[i].data(), results[0].values().size_bytes()))
@@ -70,13 +85,19 @@ TEST_P(LinearTest, SameBitsForEveryThreadCount) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Weights, LinearTest,
-                         testing::Values(Case{DType::f32, false}, Case{DType::bf16, false}, Case{DType::f16, false},
-                                         Case{DType::f32, true}, Case{DType::bf16, true}, Case{DType::f16, true}),
-                         [](const auto& instance) {
-                           return std::string(dtype_name(instance.param.dtype)) +
-                                  (instance.param.packed ? "_packed" : "_dense");
-                         });
+std::vector<Case> all_cases() {
+  std::vector<Case> cases;
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f16})
+    for (const Form form : {Form::dense, Form::nm, Form::bitmap}) cases.push_back({dtype, form});
+  return cases;
+}
+
+std::string case_name(const testing::TestParamInfo<Case>& instance) {
+  constexpr const char* kForms[] = {"_dense", "_nm", "_bitmap"};
+  return std::string(dtype_name(instance.param.dtype)) + kForms[static_cast<int>(instance.param.form)];
+}
+
+INSTANTIATE_TEST_SUITE_P(Weights, LinearTest, testing::ValuesIn(all_cases()), case_name);
 
 }  // namespace
 }  // namespace esparse

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "sparse/bitmap_storage.h"
+#include "sparse/bitmap_support.h"
 #include "sparse/nm_storage.h"
 #include "sparse/nm_support.h"
 #include "support/status_testing.h"
@@ -32,6 +34,29 @@ TEST(Inventory, CountsARaggedMatrix) {
   EXPECT_EQ(inventory->elements, 6 * 21);
   EXPECT_EQ(inventory->nonzero, 6 * 11);
   EXPECT_EQ(inventory->bytes_now, entry.bytes_now);
+}
+
+// Five kept values of 27; rows of nine columns have two bytes of bits.
+TEST(Inventory, CountsABitmap) {
+  std::vector<float> weight(3 * 9);
+  for (int index : {0, 8, 10, 11, 20}) weight[index] = 1.0f;
+  const BitmapMatrix packed = must_pack_bitmap(DType::bf16, weight, 3, 9);
+  BitmapShapeRecords records;
+  std::vector<TensorInfo> tensors;
+  append_bitmap_tensors(packed.view(), "p", records, tensors);
+  TensorStore store;
+  for (const TensorInfo& tensor : tensors) ASSERT_OK(store.add_view(tensor));
+  const auto inventory = take_inventory(store);
+  ASSERT_OK(inventory);
+  ASSERT_EQ(inventory->entries.size(), 1u);
+  const InventoryEntry& entry = inventory->entries[0];
+  EXPECT_EQ(entry.name, "p.weight");
+  EXPECT_EQ(entry.shape, (std::vector<int64_t>{3, 9}));
+  EXPECT_EQ(entry.format, "bitmap BF16");
+  EXPECT_TRUE(entry.packed);
+  EXPECT_EQ(entry.bytes_dense, 3 * 9 * 2);
+  EXPECT_EQ(entry.bytes_now, 5 * 2 + 3 * 2);
+  EXPECT_DOUBLE_EQ(entry.density, 5.0 / 27.0);
 }
 
 }  // namespace

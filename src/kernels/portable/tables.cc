@@ -1,4 +1,5 @@
 // The kernel tables where no special instructions are known.
+#include "kernels/bit_kernels.h"
 #include "kernels/cpu_features.h"
 #include "kernels/row_kernels.h"
 #include "kernels/shuffle_kernels.h"
@@ -16,6 +17,12 @@ std::span<const TableEntry<RowKernels>> all_tables() {
 template <>
 std::span<const TableEntry<ShuffleKernels>> all_tables() {
   static constexpr TableEntry<ShuffleKernels> tables[] = {{Isa::portable, &kPortableShuffleKernels}};
+  return tables;
+}
+
+template <>
+std::span<const TableEntry<BitKernels>> all_tables() {
+  static constexpr TableEntry<BitKernels> tables[] = {{Isa::portable, &kPortableBitKernels}};
   return tables;
 }
 

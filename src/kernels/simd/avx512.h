@@ -41,6 +41,16 @@ struct Avx512 {  // F, BW, DQ, VL
   static F broadcast4(const float* p) { return _mm512_broadcast_f32x4(_mm_loadu_ps(p)); }
   static F select4(F v, I index) { return _mm512_permutevar_ps(v, index); }
 
+  static F expand_bf16(const void* values, uint32_t mask) {
+    return _mm512_maskz_expand_ps(static_cast<__mmask16>(mask), load_bf16(values));
+  }
+  static F expand_f16(const void* values, uint32_t mask) {
+    return _mm512_maskz_expand_ps(static_cast<__mmask16>(mask), load_f16(values));
+  }
+  static F expand_f32(const void* values, uint32_t mask) {
+    return _mm512_maskz_expand_ps(static_cast<__mmask16>(mask), load(values));
+  }
+
   static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 };
 
@@ -52,6 +62,11 @@ struct Avx512Bf16 : Avx512 {  // and BF16, VBMI, VBMI2
     return _mm512_dpbf16_ps(c, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
   }
   static I broadcast_word(uint32_t value) { return _mm512_set1_epi32(static_cast<int>(value)); }
+  // Two columns a lane, 2 * kLanes bits of mask: lane i has column 2i in its low half, 2i + 1 in its high half. Three
+  // operations of the shuffling port for 32 columns; widening first and expanding f32 takes four for 16.
+  static I expand_bf16_pairs(const void* values, uint32_t mask) {
+    return _mm512_maskz_expand_epi16(mask, _mm512_loadu_si512(values));
+  }
 };
 
 }  // namespace esparse::simd

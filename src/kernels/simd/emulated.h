@@ -2,6 +2,7 @@
 // Avx512Bf16, so that the kernels written for that run in tests on every machine.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -95,9 +96,24 @@ struct Emulated {
     return make_words([&](int) { return value; });
   }
 
+  static F expand_bf16(const void* values, uint32_t mask) { return spread(load_bf16(values), mask); }
+  static F expand_f16(const void* values, uint32_t mask) { return spread(load_f16(values), mask); }
+  static F expand_f32(const void* values, uint32_t mask) { return spread(load(values), mask); }
+  static I expand_bf16_pairs(const void* values, uint32_t mask) {
+    uint16_t stored[2 * lanes], columns[2 * lanes];
+    std::memcpy(stored, values, sizeof(stored));
+    int slot = 0;
+    for (int i = 0; i < 2 * lanes; ++i) columns[i] = (mask >> i & 1) != 0 ? stored[slot++] : uint16_t{0};
+    return make_words([&](int i) { return columns[2 * i] | static_cast<uint32_t>(columns[2 * i + 1]) << 16; });
+  }
+
   static void prefetch(const void*) {}
 
  private:
+  static F spread(F values, uint32_t mask) {
+    int slot = 0;
+    return make([&](int i) { return (mask >> i & 1) != 0 ? values.lane[slot++] : 0.0f; });
+  }
   static float as_float(uint32_t bits) { return std::bit_cast<float>(bits); }
   template <typename T>
   static F widen(const void* p) {

@@ -1,13 +1,13 @@
 // Row kernels for AVX2 + FMA + F16C.
-// Cost: the expansion of 8 columns is one load, one permutation and one mask.
-// Tails: counts of any size; the last, incomplete vector goes through a small buffer, nothing beyond the row's
-// values is read.
+// Tails: counts of any size; the last, incomplete vector goes through a small buffer, nothing beyond the
+// row's values is read, beyond the matrix's when rows are expanded.
 #include <immintrin.h>
 
-#include <array>
 #include <cstring>
 
 #include "kernels/row_kernels.h"
+#include "kernels/simd/avx2.h"
+#include "kernels/simd/few_bits.h"
 
 namespace esparse {
 
@@ -78,54 +78,10 @@ float dot_typed(const std::byte* weight, const float* x, int64_t count) {
   return horizontal_sum(_mm256_add_ps(_mm256_add_ps(sum[0], sum[1]), _mm256_add_ps(sum[2], sum[3])));
 }
 
-// kExpand[m][c] = the slot of column c among the set bits of m (0 where the bit is clear, masked away later).
-constexpr std::array<std::array<int32_t, 8>, 256> make_expand_table() {
-  std::array<std::array<int32_t, 8>, 256> table{};
-  for (size_t mask = 0; mask < 256; ++mask) {
-    int32_t slot = 0;
-    for (size_t column = 0; column < 8; ++column)
-      if (mask >> column & 1) table[mask][column] = slot++;
-  }
-  return table;
-}
-alignas(32) constexpr auto kExpand = make_expand_table();
-
-__m256 expand8(__m256 values, unsigned mask) {
-  const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-  const __m256i index = _mm256_load_si256(reinterpret_cast<const __m256i*>(kExpand[mask].data()));
-  const __m256i kept = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(static_cast<int>(mask)), bit), bit);
-  return _mm256_and_ps(_mm256_permutevar8x32_ps(values, index), _mm256_castsi256_ps(kept));
-}
-
-// Calls visit(column, eight weights) for every eight columns of a row; the last call may cover pad columns (zeros).
-template <typename Load, typename Visit>
-void visit_row(const BitRowsView& packed, int64_t row, Visit visit) {
-  const int64_t kept_per_row = packed.row_offset(row + 1) - packed.row_offset(row);
-  const std::byte* values = packed.row_values(row);
-  const uint8_t* bitmask = packed.row_bits(row);
-  const int64_t chunks = packed.bitmask_row_bytes();
-  int64_t slot = 0;
-  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    const unsigned mask = bitmask[chunk];
-    const std::byte* at = values + slot * Load::kBytes;
-    const __m256 stored = slot + kLanes <= kept_per_row ? Load::load(at) : load_partial<Load>(at, kept_per_row - slot);
-    visit(chunk * kLanes, expand8(stored, mask));
-    slot += __builtin_popcount(mask);
-  }
-}
-
-template <typename Load>
+template <typename Bits>
 void expand_typed(const BitRowsView& packed, int64_t row, float* target) {
-  const int64_t columns = packed.in_features;
-  visit_row<Load>(packed, row, [&](int64_t column, __m256 weights) {
-    if (column + kLanes <= columns) {
-      _mm256_storeu_ps(target + column, weights);
-      return;
-    }
-    alignas(32) float buffer[kLanes];
-    _mm256_store_ps(buffer, weights);
-    std::memcpy(target + column, buffer, static_cast<size_t>(columns - column) * sizeof(float));
-  });
+  simd::expand_row<simd::Avx2, Bits>(packed.row_values(row), packed.row_bits(row), packed.in_features,
+                                     packed.row_values(row + 1), packed.row_values(packed.out_features), target);
 }
 
 void widen(DType dtype, const std::byte* source, float* target, int64_t count) {
@@ -145,9 +101,9 @@ float dot(const float* a, const float* b, int64_t count) {
 }
 
 void expand_bits(const BitRowsView& packed, int64_t row, float* target) {
-  if (packed.dtype == DType::bf16) return expand_typed<LoadBf16>(packed, row, target);
-  if (packed.dtype == DType::f16) return expand_typed<LoadF16>(packed, row, target);
-  expand_typed<LoadF32>(packed, row, target);
+  if (packed.dtype == DType::bf16) return expand_typed<simd::BitsBf16>(packed, row, target);
+  if (packed.dtype == DType::f16) return expand_typed<simd::BitsF16>(packed, row, target);
+  expand_typed<simd::BitsF32>(packed, row, target);
 }
 
 void add_scaled(float scale, const float* source, float* target, int64_t count) {

@@ -1,4 +1,4 @@
-// What packing, unpacking and validating share: weights as raw words, and groups of bits one after the other.
+// What packing, unpacking and validating share: weights as raw words, groups of bits one after the other, sizes.
 #pragma once
 
 #include <algorithm>
@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -103,6 +105,34 @@ Status for_each_row(int64_t rows, int64_t row_elements, Body&& body) {
   for (Status& failure : failures)
     if (!failure.ok()) return std::move(failure);
   return {};
+}
+
+// What both a caller's matrix and a file's claim must fulfil before a size is computed from it.
+inline Status check_weight_shape(DType dtype, int64_t out_features, int64_t in_features) {
+  constexpr int64_t kMaxFeatures = std::numeric_limits<int32_t>::max();  // stored as I32
+  if (!is_weight_dtype(dtype)) return unsupported("values: expected F32, F16 or BF16, got {}", dtype_name(dtype));
+  if (out_features >= 0 && in_features >= 0 && out_features <= kMaxFeatures && in_features <= kMaxFeatures) return {};
+  return invalid_argument("shape [{}, {}]: expected dimensions from 0 to {}", out_features, in_features, kMaxFeatures);
+}
+
+inline Status check_bytes(std::string_view what, size_t got, int64_t out_features, int64_t row_bytes) {
+  const auto expected = checked_mul(out_features, row_bytes);
+  if (expected && static_cast<uint64_t>(*expected) == got) return {};
+  return corruption("{}: expected {} rows of {} bytes, got {} bytes", what, out_features, row_bytes, got);
+}
+
+// The refusal of bits set behind the last column of a row.
+inline Status pad_bits_error(int64_t row) {
+  return corruption("row {}: expected zero pad bits in the last byte of the bitmask", row);
+}
+
+// That `count` values of a row are finite; Word is one of the types above.
+template <typename Word>
+Status check_finite_values(const std::byte* values, int64_t first, int64_t count, int64_t row) {
+  bool finite = true;
+  for (int64_t k = 0; k < count; ++k) finite &= Word::is_finite(Word::load(values, first + k));
+  if (finite) return {};
+  return corruption("row {}: expected finite values, got NaN or infinity", row);
 }
 
 }  // namespace esparse
