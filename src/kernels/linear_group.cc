@@ -19,11 +19,10 @@ DenseView slice_rows(const DenseView& weight, int64_t first, int64_t count) {
   return {weight.dtype, count, weight.in_features, weight.data + first * weight.row_bytes()};
 }
 BitRowsView slice_rows(const NmView& weight, int64_t first, int64_t count) {
-  BitRowsView rows = bit_rows(weight);
-  rows.values = rows.row_values(first);
-  rows.bitmask = rows.row_bits(first);
-  rows.out_features = count;
-  return rows;
+  return bit_rows(weight).rows_from(first, count);
+}
+BitRowsView slice_rows(const BitmapView& weight, int64_t first, int64_t count) {
+  return bit_rows(weight).rows_from(first, count);
 }
 NmTilesView slice_rows(const NmTilesView& weight, int64_t first, int64_t count) {
   return {weight.dtype, count, weight.in_features, weight.tile(first / NmTilesView::kRows, 0)};

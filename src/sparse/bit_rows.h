@@ -30,6 +30,11 @@ struct BitRowsView {
   int64_t row_offset(int64_t row) const { return row_offsets != nullptr ? row_offsets[row] : row * kept_per_row; }
   const std::byte* row_values(int64_t row) const { return values + row_offset(row) * dtype_bytes(dtype); }
   const uint8_t* row_bits(int64_t row) const { return bitmask + row * bitmask_row_bytes(); }
+  // Rows [first, first + count).
+  BitRowsView rows_from(int64_t first, int64_t count) const {
+    if (row_offsets != nullptr) return {dtype, count, in_features, values, row_bits(first), 0, row_offsets + first};
+    return {dtype, count, in_features, row_values(first), row_bits(first), kept_per_row, nullptr};
+  }
 };
 
 inline BitRowsView bit_rows(const NmView& nm) {

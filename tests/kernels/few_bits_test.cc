@@ -19,12 +19,14 @@ using namespace testing_support;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-// The kernels of AVX-512, on every machine.
+// The kernels of vectors with 4 lanes (NEON) and 16 lanes (AVX-512), on every machine.
+const BitKernels kEmulated4 = simd::make_bit_kernels<simd::Emulated<4>>("emulated4");
 const BitKernels kEmulated16 = simd::make_bit_kernels<simd::Emulated<16>>("emulated16");
 const BitKernels kEmulated16Pairs = simd::make_bit_kernels<simd::Emulated<16, true>>("emulated16_pairs");
 
 std::vector<const BitKernels*> all_kernels() {
   auto tables = usable_tables<BitKernels>();
+  tables.push_back(&kEmulated4);
   tables.push_back(&kEmulated16);
   tables.push_back(&kEmulated16Pairs);
   return tables;

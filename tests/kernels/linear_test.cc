@@ -96,10 +96,12 @@ std::vector<Case> all_cases() {
   return cases;
 }
 
-INSTANTIATE_TEST_SUITE_P(Weights, LinearTest, testing::ValuesIn(all_cases()), [](const auto& instance) {
-  constexpr const char* kNames[] = {"_dense", "_nm", "_bitmap"};
-  return std::string(dtype_name(instance.param.dtype)) + kNames[static_cast<int>(instance.param.form)];
-});
+std::string case_name(const testing::TestParamInfo<Case>& instance) {
+  constexpr const char* kForms[] = {"_dense", "_nm", "_bitmap"};
+  return std::string(dtype_name(instance.param.dtype)) + kForms[static_cast<int>(instance.param.form)];
+}
+
+INSTANTIATE_TEST_SUITE_P(Weights, LinearTest, testing::ValuesIn(all_cases()), case_name);
 
 }  // namespace
 }  // namespace esparse

@@ -23,41 +23,60 @@ namespace esparse::simd {
 
 inline constexpr int kBitRows = 4;
 
+// Element types: the bytes of a value, and how a step of so many vectors is expanded.
 struct BitsF32 {
-  static constexpr int kBytes = 4, kVectors = 1;
+  static constexpr int kBytes = 4;
+  static constexpr bool kPairs = false;
   template <typename V>
-  static void expand(const std::byte* values, uint32_t mask, typename V::F* weights) {
-    weights[0] = V::expand_f32(values, mask);
+  static typename V::F expand(const std::byte* values, uint32_t mask) {
+    return V::expand_f32(values, mask);
   }
 };
 struct BitsF16 {
-  static constexpr int kBytes = 2, kVectors = 1;
+  static constexpr int kBytes = 2;
+  static constexpr bool kPairs = false;
   template <typename V>
-  static void expand(const std::byte* values, uint32_t mask, typename V::F* weights) {
-    weights[0] = V::expand_f16(values, mask);
+  static typename V::F expand(const std::byte* values, uint32_t mask) {
+    return V::expand_f16(values, mask);
   }
 };
 struct BitsBf16 {
-  static constexpr int kBytes = 2, kVectors = 1;
+  static constexpr int kBytes = 2;
+  static constexpr bool kPairs = false;
   template <typename V>
-  static void expand(const std::byte* values, uint32_t mask, typename V::F* weights) {
-    weights[0] = V::expand_bf16(values, mask);
+  static typename V::F expand(const std::byte* values, uint32_t mask) {
+    return V::expand_bf16(values, mask);
   }
 };
-struct BitsBf16Pairs {  // even columns in the first vector, odd ones in the second
-  static constexpr int kBytes = 2, kVectors = 2;
-  template <typename V>
-  static void expand(const std::byte* values, uint32_t mask, typename V::F* weights) {
+struct BitsBf16Pairs {  // two vectors a step: even columns in the first, odd ones in the second
+  static constexpr int kBytes = 2;
+  static constexpr bool kPairs = true;
+};
+
+// One vector a step, or two where a vector has fewer columns than a byte has bits.
+template <typename V, typename E>
+inline constexpr int kStepVectors = E::kPairs || V::kLanes < 8 ? 2 : 1;
+
+template <typename V, typename E>
+void expand_step(const std::byte* values, uint32_t mask, typename V::F* weights) {
+  if constexpr (E::kPairs) {
     const typename V::I pairs = V::expand_bf16_pairs(values, mask);
     weights[0] = V::bf16_low(pairs);
     weights[1] = V::bf16_high(pairs);
+  } else if constexpr (kStepVectors<V, E> == 2) {
+    const uint32_t low = mask & ((1u << V::kLanes) - 1);
+    weights[0] = E::template expand<V>(values, low);
+    weights[1] = E::template expand<V>(values + __builtin_popcount(low) * E::kBytes, mask >> V::kLanes);
+  } else {
+    weights[0] = E::template expand<V>(values, mask);
   }
-};
+}
 
 // Walks along one row.
 template <typename V, typename E>
 struct BitCursor {
-  static constexpr int kColumns = V::kLanes * E::kVectors;
+  static constexpr int kVectors = kStepVectors<V, E>;
+  static constexpr int kColumns = V::kLanes * kVectors;
   static constexpr int kMaskBytes = kColumns / 8;
   static constexpr int kReadBytes = kColumns * E::kBytes;
 
@@ -68,7 +87,7 @@ struct BitCursor {
   void next(typename V::F* weights) {
     uint32_t mask = 0;
     std::memcpy(&mask, bits, kMaskBytes);
-    E::template expand<V>(values, mask, weights);
+    expand_step<V, E>(values, mask, weights);
     values += static_cast<uint64_t>(__builtin_popcountll(mask)) * E::kBytes;  // 64 bits: nothing to extend
     bits += kMaskBytes;
   }
@@ -79,7 +98,7 @@ struct BitCursor {
     std::byte buffer[kReadBytes] = {};
     const int64_t left = values_end - values;
     std::memcpy(buffer, values, static_cast<size_t>(left < kReadBytes ? left : kReadBytes));
-    E::template expand<V>(buffer, mask, weights);
+    expand_step<V, E>(buffer, mask, weights);
     values += __builtin_popcountll(mask) * E::kBytes;
     bits += kMaskBytes;
   }
@@ -135,7 +154,7 @@ struct BitQuad {
 template <bool near_end, int tokens, typename V, typename E>
 void multiply_steps(BitQuad<V, E>& quad, int64_t first, int64_t last, const FewTokens& few,
                     typename V::F (&sums)[kBitRows][tokens]) {
-  constexpr int kVectors = E::kVectors;
+  constexpr int kVectors = kStepVectors<V, E>;
   BitQuad<V, E> at = quad;  // copies of our own stay in registers
   typename V::F partial[kBitRows][tokens];
   for (int r = 0; r < kBitRows; ++r)
@@ -188,16 +207,17 @@ struct BitStrip {
 // Expands the steps [first, last), no more than a strip, and asks for the values behind them.
 template <bool near_end, typename V, typename E>
 void expand_steps(BitQuad<V, E>& quad, int64_t first, int64_t last, BitStrip<V>& strip, int64_t strip_first) {
+  constexpr int kVectors = kStepVectors<V, E>;
   BitQuad<V, E> at = quad;
   for (int r = 0; r < kBitRows; ++r)
     for (int ahead = 0; ahead < kStripColumns * E::kBytes; ahead += 64)
       V::prefetch(at.row[r].values + kStripColumns * E::kBytes / 2 + ahead);
   for (int64_t step = first; step < last; ++step)
     for (int r = 0; r < kBitRows; ++r) {
-      typename V::F weights[E::kVectors];
+      typename V::F weights[kVectors];
       at.template next<near_end>(r, weights);
-      for (int v = 0; v < E::kVectors; ++v)
-        V::store(strip.weights[r] + ((step - strip_first) * E::kVectors + v) * V::kLanes, weights[v]);
+      for (int v = 0; v < kVectors; ++v)
+        V::store(strip.weights[r] + ((step - strip_first) * kVectors + v) * V::kLanes, weights[v]);
     }
   quad = at;
 }
@@ -240,8 +260,8 @@ void multiply_in_strips(const BitRowsPiece& piece, int64_t first, int64_t apart,
     const int64_t plain = quad.plain < step ? step : quad.plain < last ? quad.plain : last;
     expand_steps<false>(quad, step, plain, strip, step);
     expand_steps<true>(quad, plain, last, strip, step);
-    multiply_strip<kTileTokens<V>>(strip, (last - step) * E::kVectors, few.x + step * BitCursor<V, E>::kColumns, few,
-                                   0);
+    multiply_strip<kTileTokens<V>>(strip, (last - step) * BitCursor<V, E>::kVectors,
+                                   few.x + step * BitCursor<V, E>::kColumns, few, 0);
   }
   for (int r = 0; r < kBitRows; ++r)
     for (int64_t t = 0; t < few.tokens; ++t) store_sum<V>(piece, few, first + r * apart, t, V::load(strip.sums[r][t]));
@@ -282,21 +302,26 @@ constexpr BitKernels make_bit_kernels(const char* isa) {
 template <typename V, typename E>
 void expand_row(const std::byte* values, const uint8_t* bits, int64_t in_features, const std::byte* row_values_end,
                 const std::byte* values_end, float* target) {
-  static_assert(E::kVectors == 1, "columns in their order");
-  BitCursor<V, E> at{values, bits};
+  static_assert(!E::kPairs, "columns in their order");
+  using Cursor = BitCursor<V, E>;
+  Cursor at{values, bits};
   const int64_t plain = plain_steps<V, E>(bits, in_features, row_values_end, values_end);
-  typename V::F weights[1];
+  typename V::F weights[Cursor::kVectors];
+  const auto store = [&](float* to) {
+    for (int v = 0; v < Cursor::kVectors; ++v) V::store(to + v * V::kLanes, weights[v]);
+  };
   int64_t column = 0;
-  for (; column < plain * V::kLanes; column += V::kLanes) {
+  for (; column < plain * Cursor::kColumns; column += Cursor::kColumns) {
     at.next(weights);
-    V::store(target + column, weights[0]);
+    store(target + column);
   }
-  for (; column < in_features; column += V::kLanes) {
+  for (; column < in_features; column += Cursor::kColumns) {
     at.next_near_end(values_end, bits + (in_features + 7) / 8, weights);
-    float buffer[V::kLanes];
-    V::store(buffer, weights[0]);
+    float buffer[Cursor::kColumns];
+    store(buffer);
     const int64_t left = in_features - column;
-    std::memcpy(target + column, buffer, static_cast<size_t>(left < V::kLanes ? left : V::kLanes) * sizeof(float));
+    std::memcpy(target + column, buffer,
+                static_cast<size_t>(left < Cursor::kColumns ? left : Cursor::kColumns) * sizeof(float));
   }
 }
 
