@@ -13,6 +13,9 @@ function(esparse_compile_options target)
     target_compile_options(${target} PRIVATE -fsanitize=${ESPARSE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
     target_link_options(${target} PRIVATE -fsanitize=${ESPARSE_SANITIZE})
   endif()
+  if(ESPARSE_FUZZ)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
 endfunction()
 
 # esparse_library(name DEPS targets...): the sources of this folder (not of folders below it) as libesparse_<name>.
