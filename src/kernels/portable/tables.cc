@@ -1,5 +1,6 @@
 // The kernel tables where no special instructions are known.
 #include "kernels/cpu_features.h"
+#include "kernels/gather_kernels.h"
 #include "kernels/row_kernels.h"
 #include "kernels/shuffle_kernels.h"
 
@@ -16,6 +17,12 @@ std::span<const TableEntry<RowKernels>> all_tables() {
 template <>
 std::span<const TableEntry<ShuffleKernels>> all_tables() {
   static constexpr TableEntry<ShuffleKernels> tables[] = {{Isa::portable, &kPortableShuffleKernels}};
+  return tables;
+}
+
+template <>
+std::span<const TableEntry<GatherKernels>> all_tables() {
+  static constexpr TableEntry<GatherKernels> tables[] = {{Isa::portable, &kPortableGatherKernels}};
   return tables;
 }
 
