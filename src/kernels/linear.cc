@@ -18,7 +18,7 @@ double density(const WeightView& weight) {
   return std::visit([](const auto& view) { return density(view); }, weight);
 }
 
-// Where sparse_gemm is clearly faster than dense_gemm: 1.45 times at 1/2, the same speed at 3/4
+// Where sparse_gemm is clearly faster than dense_gemm: 1.5 times at 1/2, 1.05 at 3/4
 // (docs/benchmarks/prefill.md).
 constexpr double kGatherDensity = 0.625;
 
