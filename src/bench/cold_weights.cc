@@ -56,13 +56,18 @@ Result<ColdWeights> ColdWeights::create(const Matrix<float>& values, DType dtype
 
 // A form that a pattern is packed to has its branch here.
 Status ColdWeights::add_copies(const Matrix<float>& values, DType dtype, const BenchPattern& pattern) {
-  if (pattern.density)
-    return unsupported("--pattern {}: this version has no packed form for unstructured weights", pattern.text);
   std::vector<std::byte> bytes = stored_rows(values, dtype, pattern);
   if (pattern.dense()) {
     weight_bytes_ = static_cast<int64_t>(bytes.size());
     repeat(dense_, std::move(bytes), copies_for(weight_bytes_));
     for (const auto& copy : dense_) views_.push_back(DenseView{dtype, values.rows(), values.cols(), copy.data()});
+    return {};
+  }
+  if (pattern.density) {
+    ESPARSE_ASSIGN_OR_RETURN(BitmapMatrix packed, pack_bitmap(dtype, bytes, values.rows(), values.cols()));
+    weight_bytes_ = packed.view().values_bytes() + packed.view().bitmask_bytes();
+    repeat(bitmaps_, std::move(packed), copies_for(weight_bytes_));
+    for (const auto& copy : bitmaps_) views_.push_back(copy.view());
     return {};
   }
   ESPARSE_ASSIGN_OR_RETURN(NmMatrix packed, pack_nm(*pattern.nm, dtype, bytes, values.rows(), values.cols()));

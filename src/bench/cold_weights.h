@@ -17,8 +17,7 @@ Matrix<float> random_weight(const LinearShape& shape, DType dtype);
 
 class ColdWeights {
  public:
-  // `values` with the pattern applied, packed as a checkpoint has it and arranged as the engine does at load. Refuses
-  // a pattern that this build has no packed form for.
+  // `values` with the pattern applied, packed as a checkpoint has it and arranged as the engine does at load.
   static Result<ColdWeights> create(const Matrix<float>& values, DType dtype, const BenchPattern& pattern);
 
   const WeightView& next() {
@@ -33,6 +32,7 @@ class ColdWeights {
 
   std::vector<std::vector<std::byte>> dense_;
   std::vector<NmMatrix> packed_;
+  std::vector<BitmapMatrix> bitmaps_;
   std::vector<NmTiles> tiles_;
   std::vector<WeightView> views_;
   int64_t weight_bytes_ = 0;

@@ -3,6 +3,7 @@
 #include "kernels/bit_kernels.h"
 #include "kernels/cpu_features.h"
 #include "kernels/dense_kernels.h"
+#include "kernels/gather_kernels.h"
 #include "kernels/isa.h"
 #include "kernels/row_kernels.h"
 #include "kernels/shuffle_kernels.h"
@@ -45,6 +46,12 @@ std::span<const TableEntry<AttentionKernels>> all_tables() {
 template <>
 std::span<const TableEntry<BitKernels>> all_tables() {
   static constexpr TableEntry<BitKernels> tables[] = {{Isa::portable, &kPortableBitKernels}};
+  return tables;
+}
+
+template <>
+std::span<const TableEntry<GatherKernels>> all_tables() {
+  static constexpr TableEntry<GatherKernels> tables[] = {{Isa::portable, &kPortableGatherKernels}};
   return tables;
 }
 

@@ -109,6 +109,33 @@ struct Avx2 {
 
   static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 
+  static void prefetch_second_level(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
+  static I as_words(F v) { return _mm256_castps_si256(v); }  // the bits
+  static I add_words(I a, I b) { return _mm256_add_epi32(a, b); }
+  static I broadcast_word(uint32_t value) { return _mm256_set1_epi32(static_cast<int>(value)); }
+  static void store_words(uint32_t* p, I v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+  // p[i] = byte i of `bytes` * scale + base, i = 0 ... 7.
+  static void store_scaled_bytes(uint32_t* p, uint64_t bytes, uint32_t scale, uint32_t base) {
+    const I words = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(bytes)));
+    store_words(p, add_words(_mm256_mullo_epi32(words, broadcast_word(scale)), broadcast_word(base)));
+  }
+  // rows[i] lane j = rows[j] lane i as it was.
+  static void transpose(F (&rows)[kLanes]) {
+    F pairs[kLanes], quads[kLanes];
+    for (int i = 0; i < 8; i += 2) {
+      pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+      pairs[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4)
+      for (int k = 0; k < 2; ++k) {
+        quads[i + 2 * k] = _mm256_shuffle_ps(pairs[i + k], pairs[i + 2 + k], 0x44);
+        quads[i + 2 * k + 1] = _mm256_shuffle_ps(pairs[i + k], pairs[i + 2 + k], 0xee);
+      }
+    for (int i = 0; i < 4; ++i) {
+      rows[i] = _mm256_permute2f128_ps(quads[i], quads[i + 4], 0x20);
+      rows[i + 4] = _mm256_permute2f128_ps(quads[i], quads[i + 4], 0x31);
+    }
+  }
   static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
   static F min(F a, F b) { return _mm256_min_ps(a, b); }
   // target[0..3] = sum(a), sum(b), sum(c), sum(d), the same bits.

@@ -56,6 +56,40 @@ struct Avx512 {  // F, BW, DQ, VL
 
   static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 
+  static void prefetch_second_level(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
+  static I as_words(F v) { return _mm512_castps_si512(v); }
+  static I add_words(I a, I b) { return _mm512_add_epi32(a, b); }
+  static I broadcast_word(uint32_t value) { return _mm512_set1_epi32(static_cast<int>(value)); }
+  static void store_words(uint32_t* p, I v) { _mm512_storeu_si512(p, v); }
+  static void store_scaled_bytes(uint32_t* p, uint64_t bytes, uint32_t scale, uint32_t base) {
+    const __m256i words = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(bytes)));
+    const __m256i scaled = _mm256_mullo_epi32(words, _mm256_set1_epi32(static_cast<int>(scale)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                        _mm256_add_epi32(scaled, _mm256_set1_epi32(static_cast<int>(base))));
+  }
+  static void transpose(F (&rows)[kLanes]) {
+    F pairs[kLanes], quads[kLanes], halves[kLanes];
+    for (int i = 0; i < 16; i += 2) {
+      pairs[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
+      pairs[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+    // quads[4a + c], part p: column 4p + c of the rows 4a ... 4a + 3.
+    for (int i = 0; i < 16; i += 4)
+      for (int k = 0; k < 2; ++k) {
+        quads[i + 2 * k] = _mm512_shuffle_ps(pairs[i + k], pairs[i + 2 + k], 0x44);
+        quads[i + 2 * k + 1] = _mm512_shuffle_ps(pairs[i + k], pairs[i + 2 + k], 0xee);
+      }
+    for (int c = 0; c < 4; ++c) {
+      halves[c] = _mm512_shuffle_f32x4(quads[c], quads[4 + c], 0x88);           // columns c, 8 + c of the rows 0 ... 7
+      halves[4 + c] = _mm512_shuffle_f32x4(quads[c], quads[4 + c], 0xdd);       // columns 4 + c, 12 + c
+      halves[8 + c] = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], 0x88);  // of the rows 8 ... 15
+      halves[12 + c] = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], 0xdd);
+    }
+    for (int c = 0; c < 8; ++c) {
+      rows[c] = _mm512_shuffle_f32x4(halves[c], halves[8 + c], 0x88);
+      rows[8 + c] = _mm512_shuffle_f32x4(halves[c], halves[8 + c], 0xdd);
+    }
+  }
   static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
   static F min(F a, F b) { return _mm512_min_ps(a, b); }
   static void sum4(F a, F b, F c, F d, float* target) {
@@ -95,7 +129,6 @@ struct Avx512Bf16 : Avx512 {  // and BF16, VBMI, VBMI2
   static F dot_pairs(F c, I a, I b) {
     return _mm512_dpbf16_ps(c, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
   }
-  static I broadcast_word(uint32_t value) { return _mm512_set1_epi32(static_cast<int>(value)); }
   // The eight bytes at p, unaligned, in every two lanes.
   static I broadcast8(const void* p) {
     return _mm512_broadcastq_epi64(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
@@ -113,6 +146,9 @@ struct Avx512Bf16 : Avx512 {  // and BF16, VBMI, VBMI2
   static I expand_bf16_pairs(const void* values, uint32_t mask) {
     return _mm512_maskz_expand_epi16(mask, _mm512_loadu_si512(values));
   }
+  // Every lane as bf16 (nearest, ties to even) in the low half, zero above.
+  static I round_bf16(F v) { return _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v))); }
+  static I pair_words(I low, I high) { return _mm512_or_si512(low, _mm512_slli_epi32(high, 16)); }
 };
 
 }  // namespace esparse::simd

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "base/dtype.h"
 
@@ -149,6 +150,27 @@ struct Emulated {
   }
   static void store_f16(void* p, F v) { narrow<f16>(p, v, to_f16); }
   static void store_bf16(void* p, F v) { narrow<bf16>(p, v, to_bf16); }
+  static void prefetch_second_level(const void*) {}
+  static I as_words(F v) {
+    return make_words([&](int i) { return std::bit_cast<uint32_t>(v.lane[i]); });
+  }
+  static I add_words(I a, I b) {
+    return make_words([&](int i) { return a.lane[i] + b.lane[i]; });
+  }
+  static void store_words(uint32_t* p, I v) { std::memcpy(p, v.lane, sizeof(v.lane)); }
+  static void store_scaled_bytes(uint32_t* p, uint64_t bytes, uint32_t scale, uint32_t base) {
+    for (int i = 0; i < 8; ++i) p[i] = static_cast<uint32_t>(bytes >> (8 * i) & 255) * scale + base;
+  }
+  static void transpose(F (&rows)[lanes]) {
+    for (int i = 0; i < lanes; ++i)
+      for (int j = i + 1; j < lanes; ++j) std::swap(rows[i].lane[j], rows[j].lane[i]);
+  }
+  static I round_bf16(F v) {
+    return make_words([&](int i) { return static_cast<uint32_t>(to_bf16(v.lane[i]).bits); });
+  }
+  static I pair_words(I low, I high) {
+    return make_words([&](int i) { return low.lane[i] | high.lane[i] << 16; });
+  }
 
  private:
   template <typename T, typename Fn>

@@ -2,6 +2,7 @@
 #include "kernels/attention_kernels.h"
 #include "kernels/bit_kernels.h"
 #include "kernels/dense_kernels.h"
+#include "kernels/gather_kernels.h"
 #include "kernels/isa.h"
 #include "kernels/row_kernels.h"
 #include "kernels/shuffle_kernels.h"
@@ -15,6 +16,7 @@ extern const TileKernels kAvx512Bf16TileKernels, kAvx512TileKernels, kAvx2TileKe
 extern const DenseKernels kAvx512DenseKernels, kAvx2DenseKernels;
 extern const AttentionKernels kAvx512AttentionKernels, kAvx2AttentionKernels;
 extern const BitKernels kAvx512Bf16BitKernels, kAvx512BitKernels, kAvx2BitKernels;
+extern const GatherKernels kAvx512Bf16GatherKernels, kAvx512GatherKernels, kAvx2GatherKernels;
 
 template <>
 std::span<const TableEntry<RowKernels>> all_tables() {
@@ -60,6 +62,15 @@ std::span<const TableEntry<BitKernels>> all_tables() {
                                                       {Isa::avx512, &kAvx512BitKernels},
                                                       {Isa::avx2, &kAvx2BitKernels},
                                                       {Isa::portable, &kPortableBitKernels}};
+  return tables;
+}
+
+template <>
+std::span<const TableEntry<GatherKernels>> all_tables() {
+  static constexpr TableEntry<GatherKernels> tables[] = {{Isa::avx512_bf16, &kAvx512Bf16GatherKernels},
+                                                         {Isa::avx512, &kAvx512GatherKernels},
+                                                         {Isa::avx2, &kAvx2GatherKernels},
+                                                         {Isa::portable, &kPortableGatherKernels}};
   return tables;
 }
 
