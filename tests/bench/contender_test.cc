@@ -44,7 +44,7 @@ TEST(RandomWeight, IsExactInItsTypeAndNotZero) {
 
 TEST(Contender, OfEveryKindComputesTheProduct) {
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
-    for (const char* name : {"dense", "2:4", "6:8", "1:2"})
+    for (const char* name : {"dense", "2:4", "6:8", "1:2", "unstructured:0.5"})
       for (const int64_t tokens : {1, 5, 40}) {
         const auto pattern = BenchPattern::parse_list(name);
         const Matrix<float> values = random_weight(kShape, dtype);

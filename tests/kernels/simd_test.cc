@@ -1,6 +1,7 @@
 // Every operation of every vector type against Emulated, which is plain C++, lane by lane.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -85,14 +86,15 @@ class SimdTest : public testing::TestWithParam<SimdProbe> {
     const SimdProbe& reference = emulated(type().lanes);
     const int count = type().run(input, results);
     const int expected_count = reference.run(input, expected);
-    ASSERT_LE(count, expected_count);
-    for (int k = 0; k < count; ++k)
-      for (int i = 0; i < type().lanes; ++i) {
-        ASSERT_STREQ(results[k].operation, expected[k].operation);
-        ASSERT_TRUE(agrees(results[k], expected[k], input, i))
+    int at = 0;  // the reference has every operation, in the same order
+    for (int k = 0; k < count; ++k, ++at) {
+      while (at < expected_count && std::strcmp(expected[at].operation, results[k].operation) != 0) ++at;
+      ASSERT_LT(at, expected_count) << results[k].operation << ": Emulated does not have it";
+      for (int i = 0; i < type().lanes; ++i)
+        ASSERT_TRUE(agrees(results[k], expected[at], input, i))
             << results[k].operation << " lane " << i << ": " << results[k].lane[i] << ", expected "
-            << expected[k].lane[i] << " from " << input.a[i] << ", " << input.b[i] << ", " << input.c[i];
-      }
+            << expected[at].lane[i] << " from " << input.a[i] << ", " << input.b[i] << ", " << input.c[i];
+    }
   }
   bool agrees(const SimdResult& result, const SimdResult& expected, const SimdInput& input, int i) const {
     const float got = result.lane[i], want = expected.lane[i];
@@ -101,6 +103,8 @@ class SimdTest : public testing::TestWithParam<SimdProbe> {
         return same_bits(got, want);
       case Agreement::values:
         return same_value(got, want);
+      case Agreement::numbers:
+        return got == want || std::any_of(input.a, input.a + type().lanes, [](float v) { return std::isnan(v); });
       case Agreement::fused:
         return same_value(got, type().isa == Isa::portable ? want : std::fma(input.a[i], input.b[i], input.c[i]));
       case Agreement::pairs:
