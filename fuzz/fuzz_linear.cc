@@ -1,5 +1,5 @@
-// Differential: y = x W^T + b by every path of a weight and by every table of row kernels, against plain loops in
-// double. Bytes: shape, form and type of the weight, then values.
+// Differential: y = x W^T + b by every path of a weight and by every table of kernels, against plain loops in double.
+// Bytes: shape, form and type of the weight, then values.
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -11,9 +11,12 @@
 #include "fuzz/exact_bytes.h"
 #include "fuzz/fail.h"
 #include "fuzz/reference.h"
+#include "kernels/bit_kernels.h"
 #include "kernels/few.h"
 #include "kernels/linear.h"
 #include "kernels/row_kernels.h"
+#include "kernels/sparse_gemm.h"
+#include "kernels/tile_kernels.h"
 #include "sparse/nm_matrix.h"
 
 namespace esparse::fuzz {
@@ -158,10 +161,10 @@ class Output {
   std::vector<float> values_;
 };
 
-// Where kernels round x to bf16 (kernels/tile_kernels.h, kernels/sparse_gemm.h).
+// Where kernels round x to bf16 (kernels/tile_kernels.h, kernels/sparse_gemm.h, kernels/bf16_gemm.h).
 bool rounds_x(const Shape& shape, LinearPath path) {
-  return current_isa() == Isa::avx512_bf16 && shape.dtype == DType::bf16 && shape.form != Form::dense &&
-         path != LinearPath::dense_gemm;
+  const bool sparse = shape.form != Form::dense, dense_product = path == LinearPath::dense_gemm;
+  return current_isa() == Isa::avx512_bf16 && shape.dtype == DType::bf16 && sparse != dense_product;
 }
 
 void check_path(const Problem& problem, const WeightView& weight, LinearPath path) {
@@ -197,21 +200,35 @@ void check_row_kernels(const Problem& problem, const std::byte* dense, const NmM
     Output output(shape);
     std::vector<float> expanded(static_cast<size_t>(shape.in));
     for (int64_t o = 0; o < shape.out; ++o) {
-      const std::byte* row = dense + o * shape.in * dtype_bytes(shape.dtype);
-      if (packed != nullptr) {
+      if (packed == nullptr) {
+        kernels->widen(shape.dtype, dense + o * shape.in * dtype_bytes(shape.dtype), expanded.data(), shape.in);
+      } else {
         kernels->expand_bits(bit_rows(packed->view()), o, expanded.data());
         if (!std::equal(expanded.begin(), expanded.end(), problem.weight.begin() + o * shape.in))
           fail("{}: expand_bits: row {} is not what was packed", kernels->isa, o);
       }
       for (int64_t t = 0; t < shape.tokens; ++t) {
-        const float* x = problem.x().row(t).data();
-        const float dot = packed != nullptr ? kernels->dot(expanded.data(), x, shape.in)
-                                            : kernels->dot_dense(shape.dtype, row, x, shape.in);
+        const float dot = kernels->dot(expanded.data(), problem.x().row(t).data(), shape.in);
         output.view()(t, o) = dot + (shape.has_bias ? problem.bias[o] : 0.0f);
       }
     }
     output.check(problem, kernels->isa, false);
   }
+}
+
+// Every table of the sparse kernels that this machine can run, not only the one in use.
+template <typename Table, typename View, typename Product>
+void check_tables(const Problem& problem, const View& weight, Product product) {
+  for (const Table* table : usable_tables<Table>()) {
+    Output output(problem.shape);
+    product(*table, weight, problem.x(), problem.bias, output.view());
+    output.check(problem, table->isa, std::string_view(table->isa) == isa_name(Isa::avx512_bf16));
+  }
+}
+
+template <typename View>
+void check_sparse_gemm(const Problem& problem, const View& weight) {
+  check_tables<GatherKernels>(problem, weight, [](const auto&... arguments) { sparse_gemm_with(arguments...); });
 }
 
 void run(ByteSource source) {
@@ -229,9 +246,16 @@ void run(ByteSource source) {
     packed = std::move(result).value();
     weight = packed->view();
   }
+  if (packed) {
+    const BitRowsView rows = bit_rows(packed->view());
+    check_tables<BitKernels>(problem, rows, [](const auto&... arguments) { few_bits(arguments...); });
+    check_sparse_gemm(problem, rows);
+  }
   if (shape.form == Form::tiles) {
     tiles = make_nm_tiles(packed->view());
     weight = tiles->view();
+    check_tables<TileKernels>(problem, tiles->view(), [](const auto&... arguments) { few_tiles(arguments...); });
+    check_sparse_gemm(problem, tiles->view());
   }
   for (const LinearPath path : possible_paths(weight, shape.tokens)) check_path(problem, weight, path);
   check_single_tokens(problem, weight);

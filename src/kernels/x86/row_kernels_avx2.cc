@@ -90,12 +90,6 @@ void widen(DType dtype, const std::byte* source, float* target, int64_t count) {
   widen_typed<LoadF32>(source, target, count);
 }
 
-float dot_dense(DType dtype, const std::byte* weight, const float* x, int64_t count) {
-  if (dtype == DType::bf16) return dot_typed<LoadBf16>(weight, x, count);
-  if (dtype == DType::f16) return dot_typed<LoadF16>(weight, x, count);
-  return dot_typed<LoadF32>(weight, x, count);
-}
-
 float dot(const float* a, const float* b, int64_t count) {
   return dot_typed<LoadF32>(reinterpret_cast<const std::byte*>(a), b, count);
 }
@@ -106,16 +100,8 @@ void expand_bits(const BitRowsView& packed, int64_t row, float* target) {
   expand_typed<simd::BitsF32>(packed, row, target);
 }
 
-void add_scaled(float scale, const float* source, float* target, int64_t count) {
-  const __m256 factor = _mm256_set1_ps(scale);
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    _mm256_storeu_ps(target + i, _mm256_fmadd_ps(factor, _mm256_loadu_ps(source + i), _mm256_loadu_ps(target + i)));
-  for (; i < count; ++i) target[i] = __builtin_fmaf(scale, source[i], target[i]);
-}
-
 }  // namespace
 
-const RowKernels kAvx2RowKernels = {"avx2", widen, dot, dot_dense, expand_bits, add_scaled};
+const RowKernels kAvx2RowKernels = {"avx2", widen, dot, expand_bits};
 
 }  // namespace esparse
