@@ -221,8 +221,8 @@ void check_view(const Claim& claim, const NmView& view) {
   if (view.pattern != NmPattern{2, 4}) return;
   const NmTiles tiles = make_nm_tiles(view);
   for (int64_t r = 0; r < claim.out; ++r) {
-    nm_tiles_row_f32(tiles.view(), r, row.data());
-    check_row("nm_tiles_row_f32", r);
+    nm_tiles_rows_f32(tiles.view(), r, 1, MatrixView<float>(row.data(), 1, claim.in));
+    check_row("nm_tiles_rows_f32", r);
   }
   check_products(tiles.view(), dense, claim.out, claim.in, rounded_x);
 }

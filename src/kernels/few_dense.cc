@@ -10,20 +10,15 @@ namespace {
 
 static_assert(kMaxFewTokens <= kMaxDenseTokens);
 
-// Rows of one piece, a multiple of the four that a kernel reads at a time: about 128 KiB, eight microseconds of one
-// core's bandwidth, against a tenth of a microsecond to hand a piece out. With many tokens at least the 64 rows that
-// repay copying the inputs.
-int64_t rows_per_piece(const DenseView& weight, int64_t tokens) {
-  constexpr int64_t kPieceBytes = 128 << 10, kRows = 4;
-  const int64_t rows = kPieceBytes / std::max<int64_t>(1, weight.row_bytes());
-  return std::clamp<int64_t>(rows / kRows * kRows, tokens <= 3 ? kRows : 64, 1024);
-}
+// Rows of one piece: 64, the block in which a kernel reads four streams a quarter apart, fewer in a small weight, so
+// that many threads have work.
+int64_t rows_per_piece(const DenseView& weight) { return weight.out_features >= 1024 ? 64 : 16; }
 
 }  // namespace
 
 void few_linear(const DenseView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
   const DenseKernels& kernels = esparse::kernels<DenseKernels>();
-  const int64_t piece_rows = rows_per_piece(weight, x.rows);
+  const int64_t piece_rows = rows_per_piece(weight);
   parallel_for_sized(ceil_div(weight.out_features, piece_rows), x.rows * x.cols * y.cols, [&](int64_t piece, int) {
     const int64_t first = piece * piece_rows, rows = std::min(piece_rows, weight.out_features - first);
     for (int64_t token = 0; token < x.rows; token += kMaxFewTokens)

@@ -28,12 +28,10 @@ NmTilesView slice_rows(const NmTilesView& weight, int64_t first, int64_t count) 
   return {weight.dtype, count, weight.in_features, weight.tile(first / NmTilesView::kRows, 0)};
 }
 
-// Rows of a slice: 64 Ki weights, about 100 KiB, so that handing a slice out costs nothing beside reading it; with more
-// tokens at least 64 rows, which share what a kernel prepares of the inputs.
+// Rows of a slice: those of a piece of few_linear(), which reads several streams far apart, fewer in a small weight, so
+// that many threads have work.
 int64_t slice_size(const LinearTask& task) {
-  constexpr int64_t kSliceWeights = 64 << 10;
-  const int64_t rows = kSliceWeights / std::max<int64_t>(1, weight_in_features(*task.weight));
-  return std::clamp<int64_t>(rows / kSliceAlignment * kSliceAlignment, task.y.rows <= 3 ? kSliceAlignment : 64, 256);
+  return weight_out_features(*task.weight) >= 1024 ? 4 * kSliceAlignment : kSliceAlignment;
 }
 int64_t slices(const LinearTask& task) { return ceil_div(weight_out_features(*task.weight), slice_size(task)); }
 
@@ -87,7 +85,7 @@ void gated_linear(const LinearTask& gate, const LinearTask& up, MatrixView<const
     linear_group(std::vector{gate, up}, x);
     return silu_multiply(gate.y, up.y);
   }
-  const int64_t size = slice_size(gate);  // in_features and tokens decide: the same for both
+  const int64_t size = slice_size(gate);  // out_features decides: the same for both
   parallel_for_sized(slices(gate), operations(gate, x.rows) + operations(up, x.rows), [&](int64_t slice, int) {
     run_slice(gate, x, slice);
     run_slice(up, x, slice);

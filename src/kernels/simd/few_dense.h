@@ -47,9 +47,9 @@ class FewDense {
   template <typename Elements>
   static void multiply_typed(const FewDenseJob& job) {
     const bool one_pass = job.tokens <= kTokens;
-    const int64_t block = one_pass ? kRows : kRowBlock, chunk = one_pass ? job.in_features : kChunk;
-    for (int64_t row = 0; row < job.rows; row += block)
-      multiply_block<Elements>(job, row, job.rows - row < block ? job.rows - row : block, chunk);
+    const int64_t chunk = one_pass ? job.in_features : kChunk;
+    for (int64_t row = 0; row < job.rows; row += kRowBlock)
+      multiply_block<Elements>(job, row, job.rows - row < kRowBlock ? job.rows - row : kRowBlock, chunk);
   }
 
   template <typename Elements>
@@ -61,16 +61,16 @@ class FewDense {
       for (int64_t token = 0, count; token < job.tokens; token += count) {
         count = group_size(job.tokens - token);
         const int64_t columns = whole - column < chunk ? whole - column : chunk;
-        for_rows(rows, [&](auto size, int64_t row) {
-          const Part part{job.weight + (first_row + row) * job.row_bytes + column * Elements::kBytes, job.row_bytes,
-                          job.x + token * job.x_stride + column, job.x_stride, columns / kLanes};
-          add<Elements, size.rows, kTokens>(part, count, sums + row * job.tokens + token * size.rows);
+        for_rows(rows, [&](auto size, int64_t row, int64_t apart, int64_t place) {
+          const Part part{job.weight + (first_row + row) * job.row_bytes + column * Elements::kBytes,
+                          apart * job.row_bytes, job.x + token * job.x_stride + column, job.x_stride, columns / kLanes};
+          add<Elements, size.rows, kTokens>(part, count, sums + place * job.tokens + token * size.rows);
         });
       }
-    for_rows(rows, [&](auto size, int64_t row) {
-      F* of_rows = sums + row * job.tokens;
-      if (whole < job.in_features) add_tail<Elements, size.rows>(job, first_row + row, whole, of_rows);
-      write<size.rows>(job, first_row + row, of_rows);
+    for_rows(rows, [&](auto size, int64_t row, int64_t apart, int64_t place) {
+      F* of_rows = sums + place * job.tokens;
+      if (whole < job.in_features) add_tail<Elements, size.rows>(job, first_row + row, apart, whole, of_rows);
+      write<size.rows>(job, first_row + row, apart, of_rows);
     });
   }
 
@@ -78,12 +78,14 @@ class FewDense {
   struct Rows {
     static constexpr int rows = count;
   };
-  // Calls visit(size, row) for every four rows, then for each one that is left.
+  // Calls visit(size, row, apart, place) for every four rows, `row` and those `apart`, 2 apart and 3 apart behind it,
+  // then for each one that is left; their sums stand from `place` rows of sums on. The four lie a quarter of the rows
+  // apart: memory serves streams that are far from each other faster, by a fifth, than four neighbouring rows.
   template <typename Visit>
   static void for_rows(int64_t rows, Visit visit) {
-    int64_t row = 0;
-    for (; row + kRows <= rows; row += kRows) visit(Rows<kRows>(), row);
-    for (; row < rows; ++row) visit(Rows<1>(), row);
+    const int64_t quarter = rows / kRows;
+    for (int64_t row = 0; row < quarter; ++row) visit(Rows<kRows>(), row, quarter, row * kRows);
+    for (int64_t row = quarter * kRows; row < rows; ++row) visit(Rows<1>(), row, 1, row);
   }
 
   // How many tokens the next of the groups has: as even as possible, so that none is left alone.
@@ -116,12 +118,12 @@ class FewDense {
   }
 
   template <typename Elements, int rows>
-  static void add_tail(const FewDenseJob& job, int64_t row, int64_t column, F* sums) {
+  static void add_tail(const FewDenseJob& job, int64_t row, int64_t apart, int64_t column, F* sums) {
     const auto rest = static_cast<size_t>(job.in_features - column);
     alignas(64) std::byte weight[rows * kLanes * Elements::kBytes] = {};
     for (int r = 0; r < rows; ++r)
       std::memcpy(weight + r * kLanes * Elements::kBytes,
-                  job.weight + (row + r) * job.row_bytes + column * Elements::kBytes, rest * Elements::kBytes);
+                  job.weight + (row + r * apart) * job.row_bytes + column * Elements::kBytes, rest * Elements::kBytes);
     for (int64_t token = 0; token < job.tokens; ++token) {
       alignas(64) float x[kLanes] = {};
       std::memcpy(x, job.x + token * job.x_stride + column, rest * sizeof(float));
@@ -130,7 +132,7 @@ class FewDense {
   }
 
   template <int rows>
-  static void write(const FewDenseJob& job, int64_t row, const F* sums) {
+  static void write(const FewDenseJob& job, int64_t row, int64_t apart, const F* sums) {
     for (int64_t t = 0; t < job.tokens; ++t, sums += rows) {
       float totals[rows];
       if constexpr (rows == kRows) {
@@ -139,7 +141,8 @@ class FewDense {
         totals[0] = V::sum(sums[0]);
       }
       for (int r = 0; r < rows; ++r)
-        job.y[t * job.y_stride + row + r] = totals[r] + (job.bias == nullptr ? 0.0f : job.bias[row + r]);
+        job.y[t * job.y_stride + row + r * apart] =
+            totals[r] + (job.bias == nullptr ? 0.0f : job.bias[row + r * apart]);
     }
   }
 };

@@ -92,9 +92,8 @@ void add_tiles(const TilePiece& piece, int64_t first_tile, int64_t count, int64_
   using V = typename Products::V;
   constexpr int kPerBlock = kTileRows / V::kLanes;
   constexpr int kTileBytes = kTileIndexBytes + kTileGroups * Products::kGroupBytes;
-  // Weights are asked for two tiles ahead, 1152 bytes for 16-bit types: less does not hide the latency of memory,
-  // more gains nothing.
-  constexpr int kAhead = 2 * kTileBytes;
+  // Weights are asked for four tiles ahead, 2304 bytes for 16-bit types: two gain a fifth less, where memory is fast.
+  constexpr int kAhead = 4 * kTileBytes;
   const int64_t block_bytes = piece.tiles_per_block * kTileBytes, x_bytes = piece.tokens * Products::kXBytes;
   const int lane = static_cast<int>(row % kTileRows);
   const std::byte* tiles[kVectors];  // of the row block that each vector belongs to
