@@ -30,7 +30,7 @@ void pack_tile(const TileKernels& kernels, bool rounded, MatrixView<const float>
   }
 }
 
-// The row blocks of a piece: fewer where four would leave threads without work (k and v of grouped attention).
+// The row blocks of a piece: fewer where eight would leave threads without work (k and v of grouped attention).
 int64_t blocks_of_piece(int64_t row_blocks) { return row_blocks >= 256 ? TilePiece::kMaxBlocks : 2; }
 
 // At most TilePiece::kMaxTokens tokens.

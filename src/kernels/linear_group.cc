@@ -31,7 +31,7 @@ NmTilesView slice_rows(const NmTilesView& weight, int64_t first, int64_t count) 
 // Rows of a slice: those of a piece of few_linear(), which reads several streams far apart, fewer in a small weight, so
 // that many threads have work.
 int64_t slice_size(const LinearTask& task) {
-  return weight_out_features(*task.weight) >= 1024 ? 4 * kSliceAlignment : kSliceAlignment;
+  return weight_out_features(*task.weight) >= 1024 ? 8 * kSliceAlignment : kSliceAlignment;
 }
 int64_t slices(const LinearTask& task) { return ceil_div(weight_out_features(*task.weight), slice_size(task)); }
 

@@ -15,7 +15,7 @@ namespace esparse {
 // Up to four row blocks of a weight times up to sixteen tokens. A plain struct: kernels compiled for one instruction
 // set call nothing that another file may have compiled too.
 struct TilePiece {
-  static constexpr int64_t kMaxBlocks = 4;
+  static constexpr int64_t kMaxBlocks = 8;
   static constexpr int64_t kRows = kMaxBlocks * NmTilesView::kRows;
   static constexpr int64_t kMaxTokens = 16;
 

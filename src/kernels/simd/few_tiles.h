@@ -85,10 +85,12 @@ struct TileWay {
   using Products = TileProducts<V, Values, many>;
 };
 
-// Adds the products of `count` tiles of each row block: kVectors vectors of rows, from row `row` of the first tile on,
-// times kTokens tokens, all sums in registers.
+// Adds the products of `count` tiles of each row block: kVectors vectors of rows, from row `row` of the piece on, times
+// kTokens tokens, all sums in registers. Where that is more than one row block, they stand `apart` blocks from each
+// other.
 template <typename Products, int kVectors, int kTokens>
-void add_tiles(const TilePiece& piece, int64_t first_tile, int64_t count, int64_t row, int64_t first_token) {
+void add_tiles(const TilePiece& piece, int64_t first_tile, int64_t count, int64_t row, int64_t apart,
+               int64_t first_token) {
   using V = typename Products::V;
   constexpr int kPerBlock = kTileRows / V::kLanes;
   constexpr int kTileBytes = kTileIndexBytes + kTileGroups * Products::kGroupBytes;
@@ -98,16 +100,19 @@ void add_tiles(const TilePiece& piece, int64_t first_tile, int64_t count, int64_
   const int lane = static_cast<int>(row % kTileRows);
   const std::byte* tiles[kVectors];  // of the row block that each vector belongs to
   for (int v = 0; v < kVectors; ++v)
-    tiles[v] = piece.tiles + (row / kTileRows + v / kPerBlock) * block_bytes + first_tile * kTileBytes;
+    tiles[v] = piece.tiles + (row / kTileRows + v / kPerBlock * apart) * block_bytes + first_tile * kTileBytes;
   const std::byte* x = piece.x + first_tile * x_bytes + first_token * Products::kXBytes;
   float* target = piece.sums + first_token * TilePiece::kRows + row;
+  const int64_t step = apart * kTileRows;  // of the sums, from a row block to the next
 
   typename V::F sums[kVectors][kTokens];
 #pragma GCC unroll 8
   for (int v = 0; v < kVectors; ++v)
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t)
-      sums[v][t] = first_tile == 0 ? V::zero() : V::load(target + t * TilePiece::kRows + v * V::kLanes);
+      sums[v][t] = first_tile == 0
+                       ? V::zero()
+                       : V::load(target + t * TilePiece::kRows + v / kPerBlock * step + v % kPerBlock * V::kLanes);
 
   for (; count > 0; --count, x += x_bytes) {
     typename V::I index[kVectors];
@@ -132,20 +137,24 @@ void add_tiles(const TilePiece& piece, int64_t first_tile, int64_t count, int64_
 #pragma GCC unroll 8
   for (int v = 0; v < kVectors; ++v)
 #pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) V::store(target + t * TilePiece::kRows + v * V::kLanes, sums[v][t]);
+    for (int t = 0; t < kTokens; ++t)
+      V::store(target + t * TilePiece::kRows + v / kPerBlock * step + v % kPerBlock * V::kLanes, sums[v][t]);
 }
 
 // kTokens tokens with all rows of the piece. As many vectors of rows at once as there are registers for their sums:
-// more share the loads of x and hide the latency of the additions.
+// more share the loads of x and hide the latency of the additions. Several row blocks at once lie as far apart as the
+// piece allows: memory serves distant streams faster than neighbouring ones.
 template <typename Products, int kTokens>
 void add_tokens(const TilePiece& piece, int64_t first_tile, int64_t count, int64_t first_token) {
-  constexpr int kFit = Products::V::kRegisters / 2 / kTokens;
-  constexpr int kVectors = kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1, kLanes = Products::V::kLanes;
-  const int64_t rows = piece.blocks * kTileRows;
-  int64_t row = 0;
-  for (; row + kVectors * kLanes <= rows; row += kVectors * kLanes)
-    add_tiles<Products, kVectors, kTokens>(piece, first_tile, count, row, first_token);
-  for (; row < rows; row += kLanes) add_tiles<Products, 1, kTokens>(piece, first_tile, count, row, first_token);
+  constexpr int kFit = Products::V::kRegisters / 2 / kTokens, kLanes = Products::V::kLanes;
+  constexpr int kVectors = kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1, kPerBlock = kTileRows / kLanes;
+  constexpr int kBlocks = kVectors > kPerBlock ? kVectors / kPerBlock : 1;
+  const int64_t apart = piece.blocks / kBlocks;
+  constexpr int kInBlock = kVectors < kPerBlock ? kVectors : kPerBlock;
+  for (int64_t row = 0; row < apart * kTileRows; row += kInBlock * kLanes)
+    add_tiles<Products, kVectors, kTokens>(piece, first_tile, count, row, apart, first_token);
+  for (int64_t row = apart * kBlocks * kTileRows; row < piece.blocks * kTileRows; row += kLanes)
+    add_tiles<Products, 1, kTokens>(piece, first_tile, count, row, 0, first_token);
 }
 
 template <typename Way>
@@ -157,7 +166,9 @@ void multiply_tiles(const TilePiece& piece) {
                                  add_tokens<Many, 5>, add_tokens<Many, 6>, add_tokens<Many, 7>, add_tokens<Many, 8>};
   constexpr int64_t kMaxTokens = 8;
   // So many tiles at a time that their part of x takes 8 KiB, a quarter of an L1 cache: it is read again for all rows.
-  const int64_t run = 64 / piece.tokens, chunks = (piece.tokens + kMaxTokens - 1) / kMaxTokens;
+  // One token is bound by memory and wants long streams instead; its x may come from the second-level cache.
+  const int64_t run = piece.tokens == 1 ? 1024 : 64 / piece.tokens,
+                chunks = (piece.tokens + kMaxTokens - 1) / kMaxTokens;
   for (int64_t first = 0; first < piece.tiles_per_block; first += run) {
     const int64_t rest = piece.tiles_per_block - first, count = run < rest ? run : rest;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
