@@ -39,10 +39,14 @@ void few_tokens(const TileKernels& kernels, const NmTilesView& weight, MatrixVie
   static thread_local std::vector<std::byte> packed;  // of the calling thread; the others read it
   const bool rounded = kernels.round_columns != nullptr && weight.dtype == DType::bf16;
   const int64_t tile_bytes = x.rows * kColumns * (rounded ? 2 : 4), tiles = weight.tiles_per_block();
-  if (static_cast<int64_t>(packed.size()) < tiles * tile_bytes) packed.resize(static_cast<size_t>(tiles * tile_bytes));
-  std::byte* packed_x = packed.data();
-  parallel_for_sized(tiles, x.rows * x.cols,
-                     [&](int64_t tile, int) { pack_tile(kernels, rounded, x, tile, packed_x + tile * tile_bytes); });
+  const bool ready = x.rows == 1 && !rounded && x.cols % kColumns == 0;  // one token stands as the kernels want it
+  if (!ready && static_cast<int64_t>(packed.size()) < tiles * tile_bytes)
+    packed.resize(static_cast<size_t>(tiles * tile_bytes));
+  const std::byte* packed_x = ready ? reinterpret_cast<const std::byte*>(x.data) : packed.data();
+  std::byte* target = packed.data();
+  if (!ready)
+    parallel_for_sized(tiles, x.rows * x.cols,
+                       [&](int64_t tile, int) { pack_tile(kernels, rounded, x, tile, target + tile * tile_bytes); });
 
   const int64_t blocks = blocks_of_piece(weight.row_blocks());
   parallel_for_sized(ceil_div(weight.row_blocks(), blocks), x.rows * x.cols * y.cols, [&](int64_t index, int) {
