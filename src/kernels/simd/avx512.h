@@ -137,16 +137,12 @@ struct Avx512Bf16 : Avx512 {  // and BF16, VBMI, VBMI2
   static I shuffle_bytes(I v, I control) { return _mm512_shuffle_epi8(v, control); }
   // Lane i = lane (index[i] & 15) of table; the higher bits of the index do not count.
   static I lookup16(I table, I index) { return _mm512_permutexvar_epi32(index, table); }
-  // Rounded to bf16, nearest even; subnormals become zero. p is unaligned.
-  static void store_bf16(void* p, F v) {
-    _mm256_storeu_si256(static_cast<__m256i*>(p), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)));
-  }
   // Two columns a lane, 2 * kLanes bits of mask: lane i has column 2i in its low half, 2i + 1 in its high half. Three
   // operations of the shuffling port for 32 columns; widening first and expanding f32 takes four for 16.
   static I expand_bf16_pairs(const void* values, uint32_t mask) {
     return _mm512_maskz_expand_epi16(mask, _mm512_loadu_si512(values));
   }
-  // Every lane as bf16 (nearest, ties to even) in the low half, zero above.
+  // Every lane as bf16 (nearest, ties to even; subnormals become zero) in the low half, zero above.
   static I round_bf16(F v) { return _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v))); }
   static I pair_words(I low, I high) { return _mm512_or_si512(low, _mm512_slli_epi32(high, 16)); }
 };
