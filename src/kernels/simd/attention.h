@@ -60,6 +60,7 @@ class Attention {
   }
 
   static void narrow(DType dtype, const float* source, std::byte* target, int64_t count) {
+    if (count == 0) return;  // memcpy() wants no null pointers even then
     if (dtype == DType::f32) {
       std::memcpy(target, source, static_cast<size_t>(count) * sizeof(float));
       return;
