@@ -4,9 +4,9 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <dnnl.hpp>
 
 #include "base/timing.h"
+#include "kernels/onednn.h"
 
 namespace esparse {
 namespace {
@@ -70,7 +70,7 @@ class Matmul final : public OneDnnMatmul {
     return result;
   }
 
-  dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
+  dnnl::engine engine_ = onednn_engine();
   dnnl::stream stream_{engine_};
   dnnl::matmul::primitive_desc descriptor_;
   dnnl::matmul matmul_;

@@ -5,22 +5,16 @@
 #include <string_view>
 #include <vector>
 
-#include <dnnl.hpp>
-
 #include "base/checked.h"
 #include "base/parallel.h"
 #include "kernels/isa.h"
 #include "kernels/narrow.h"
+#include "kernels/onednn.h"
 
 namespace esparse {
 namespace {
 
 using dnnl::memory;
-
-const dnnl::engine& cpu_engine() {
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  return engine;
-}
 
 // Sizes and places of one product on one thread: c [tokens, rows] = x [tokens, depth] * weight [rows, depth]^T.
 struct Product {
@@ -31,17 +25,17 @@ struct Product {
         weight({depth, rows}, memory::data_type::bf16, memory::dims{1, depth}),
         y({tokens, rows}, memory::data_type::f32, memory::dims{y_stride, 1}) {}
   dnnl::matmul::primitive_desc descriptor() const {
-    return dnnl::matmul::primitive_desc(dnnl::matmul::desc(x, weight, y), cpu_engine());
+    return dnnl::matmul::primitive_desc(dnnl::matmul::desc(x, weight, y), onednn_engine());
   }
 };
 
 bool multiply(const Product& product, const std::byte* x, const std::byte* weight, float* y) {
   try {
-    dnnl::stream stream(cpu_engine());
+    dnnl::stream stream(onednn_engine());
     const dnnl::matmul matmul(product.descriptor());
-    memory source(product.x, cpu_engine(), const_cast<std::byte*>(x));
-    memory rows(product.weight, cpu_engine(), const_cast<std::byte*>(weight));
-    memory target(product.y, cpu_engine(), y);
+    memory source(product.x, onednn_engine(), const_cast<std::byte*>(x));
+    memory rows(product.weight, onednn_engine(), const_cast<std::byte*>(weight));
+    memory target(product.y, onednn_engine(), y);
     matmul.execute(stream, {{DNNL_ARG_SRC, source}, {DNNL_ARG_WEIGHTS, rows}, {DNNL_ARG_DST, target}});
     stream.wait();
     return true;

@@ -12,7 +12,7 @@ namespace esparse {
 // than its plain reference.
 bool has_bf16_gemm();
 
-// As dense_gemm(), but x is rounded to bf16 first (to nearest: relative error up to 2^-9 an input); the products are
+// As dense_gemm(), but x is rounded to bf16 first (to nearest: relative error up to 2^-8 an input); the products are
 // exact, the sums f32, and subnormal bf16 count as zero. The weight is read as it stands; oneDNN keeps the primitives
 // of the last shapes. False, with y unspecified, where has_bf16_gemm() is, for a weight that is not bf16 or stands at
 // an odd address, and when oneDNN refuses. Same bits for every thread count.

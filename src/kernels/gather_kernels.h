@@ -57,50 +57,76 @@ struct GatherRows {
   int64_t mask_bytes;
 };
 
-struct GatherProduct {
+// How activations are packed and how a product is cut: the same for both kinds of arithmetic.
+struct GatherShape {
   int64_t lanes;            // f32 in a vector
-  int64_t max_vectors;      // in a slot
+  int64_t max_vectors;      // of tokens in a block
   int64_t max_blocks;       // of tokens that share one making of lists
   int64_t cache_bytes;      // for one panel and the lists in use
-  int64_t list_bytes;       // of these lists, for one column
+  int64_t panel_bytes;      // of the panel, one column of one token
+  int64_t list_bytes;       // of the lists in use, one column
+  int64_t packed_bytes;     // of packed activations, one column of one token
+  int64_t packed_tail;      // and beyond the columns, one token
   int64_t max_columns;      // of a block
   int64_t row_tile;         // rows of one piece of work: a multiple of row_group, of 16 and of lanes
   int64_t narrow_row_tile;  // the same where there are few rows
   int64_t row_group;        // rows that may be multiplied together
-  int64_t group_columns;    // columns that are expanded together, and the slots they become
-  int64_t group_slots;
+
+  // x [tokens, columns] packed as `block_columns` columns; what is missing becomes zero.
+  void (*pack)(const float* x, int64_t x_stride, int64_t tokens, int64_t columns, int64_t block_columns,
+               int64_t vectors, std::byte* packed);
+  // y [tokens, rows] = sums transposed + bias (or null).
+  void (*store)(const float* sums, int64_t sums_stride, int64_t rows, int64_t tokens, const float* bias, float* y,
+                int64_t y_stride);
+};
+
+// f32: every type of weight, lists of words and offsets. Packed activations are the panel, a slot of zeros at its end.
+struct GatherProduct {
+  GatherShape shape;
   int64_t tile_entries;  // of one row of a tile
 
-  int64_t slot_bytes(int64_t vectors) const { return vectors * lanes * 4; }
-  // The slots of a block of columns, and behind them one of zeros.
-  int64_t zero_slot(int64_t columns) const { return columns / group_columns * group_slots; }
-
-  // x [tokens, columns] to a panel for `block_columns` columns; what is missing becomes zero.
-  void (*pack)(const float* x, int64_t x_stride, int64_t tokens, int64_t columns, int64_t block_columns,
-               int64_t vectors, std::byte* panel);
-  // The lists of the sixteen rows of `tiles` tiles that stand one after another (sparse/nm_tiles.h). Null where the
-  // product takes no tiles.
+  // The lists of the sixteen rows of `tiles` tiles that stand one after another (sparse/nm_tiles.h).
   void (*list_tiles)(DType dtype, const std::byte* tiles, int64_t count, int64_t slot_bytes, uint32_t* words,
                      uint32_t* offsets);
-  // The lists of rows, with their counts, filled up within each row_group. May write kListSlack entries more. Null
-  // where the product takes none.
+  // The lists of rows, with their counts, filled up within each row_group. May write kListSlack entries more.
   void (*list_bits)(const GatherRows& source, int64_t slot_bytes, int64_t zero_slot, const GatherLists& lists);
   // sums [rows][vectors * lanes] = or += the products, rows rounded up to row_group; `vectors` may be fewer than a slot
   // of the panel has. Every sum is one chain of multiply-adds in the order of the list, so that no blocking shows in
   // the bits.
   void (*multiply)(const GatherLists& lists, int64_t rows, const GatherPanel& panel, int64_t vectors, bool first,
                    float* sums);
-  // y [tokens, rows] = sums transposed + bias (or null).
-  void (*store)(const float* sums, int64_t sums_stride, int64_t rows, int64_t tokens, const float* bias, float* y,
-                int64_t y_stride);
 };
 inline constexpr int64_t kListSlack = 16;
 
+// Row blocks of bf16 tiles in one block of columns, with the offsets of their slots. The words are the tiles' own.
+struct PairTiles {
+  const std::byte* tiles;  // of the first row block
+  int64_t block_bytes;     // from a row block to the next
+  int64_t blocks;
+  int64_t count;                            // tiles of each
+  const uint16_t* offsets;                  // [blocks][count][kOffsets], bytes from the start of the panel
+  static constexpr int64_t kOffsets = 128;  // of a tile: eight entries of sixteen rows
+};
+
+// Pairs of bf16: activations are rounded to bf16. Packed, they take two bytes each; the panel, three to seven times as
+// much, is made where it is used, in the first-level cache.
+struct PairProduct {
+  GatherShape shape;
+
+  // Packed activations of `columns` columns to their panel, 64-byte aligned.
+  void (*expand)(const std::byte* packed, int64_t columns, int64_t vectors, std::byte* panel);
+  // The offsets of `count` tiles of one row block, in the order in which multiply() reads them.
+  void (*list)(const std::byte* tiles, int64_t count, int64_t slot_bytes, uint16_t* offsets);
+  // sums [16 * blocks][vectors * lanes] = or += the products: one chain of dot products of pairs for each, ascending.
+  // Of `packed` only what comes next is used, to be fetched meanwhile.
+  void (*multiply)(const PairTiles& rows, const GatherPanel& packed, const std::byte* panel, int64_t vectors,
+                   bool first, float* sums);
+};
+
 struct GatherKernels {
   const char* isa;
-  const GatherProduct* f32;         // every type of weight, f32 multiply-adds
-  const GatherProduct* pair_tiles;  // bf16 weights, activations rounded to bf16; null where the processor has none
-  const GatherProduct* pair_bits;
+  const GatherProduct* f32;
+  const PairProduct* pairs;  // of 2:4 tiles of bf16; null where the processor has no such instruction
 };
 
 extern const GatherKernels kPortableGatherKernels;

@@ -10,10 +10,9 @@ namespace {
 
 using Wide = simd::Emulated<16, true>;
 constexpr GatherProduct kF32 = simd::make_gather_f32<Wide>();
-constexpr GatherProduct kTilePairs = simd::make_gather_pairs<Wide>(true);
-constexpr GatherProduct kBitPairs = simd::make_gather_pairs<Wide>(false);
-constexpr GatherKernels kWide = {"emulated 16 lanes", &kF32, nullptr, nullptr};
-constexpr GatherKernels kPairs = {"emulated pairs", &kF32, &kTilePairs, &kBitPairs};
+constexpr PairProduct kPairProduct = simd::make_gather_pairs<Wide>();
+constexpr GatherKernels kWide = {"emulated 16 lanes", &kF32, nullptr};
+constexpr GatherKernels kPairs = {"emulated pairs", &kF32, &kPairProduct};
 
 }  // namespace
 

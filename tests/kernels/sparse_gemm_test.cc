@@ -42,7 +42,7 @@ struct Weight {
 
 // Pairs of bf16 need whole groups where the weight stands in tiles.
 bool rounds_activations(const GatherKernels& kernels, const Weight& weight) {
-  return kernels.pair_bits != nullptr && weight.dtype == DType::bf16 && (!weight.tiles || weight.in % 4 == 0);
+  return kernels.pairs != nullptr && weight.dtype == DType::bf16 && weight.tiles && weight.in % 4 == 0;
 }
 
 // Rows with a bit for every value that is not zero; the buffers end with the last value.
@@ -278,13 +278,17 @@ TEST(SparseGemm, LinearGoesThisWayWhereThePlanSaysSo) {
   const auto x = random_values(tokens * in, 1);
   LinearPlan plan;
   plan.paths.fill(LinearPath::sparse_gemm);
-  for (const WeightView& weight : {WeightView(packed->view()), WeightView(tiles.view())}) {
+  const MatrixView<const float> inputs{x.data(), tokens, in};
+  Matrix<float> of_rows(tokens, out), of_tiles(tokens, out);
+  sparse_gemm(bit_rows(packed->view()), inputs, {}, of_rows.view());
+  sparse_gemm(tiles.view(), inputs, {}, of_tiles.view());
+  for (const auto& [weight, direct] :
+       {std::pair<WeightView, const Matrix<float>*>{packed->view(), &of_rows}, {tiles.view(), &of_tiles}}) {
     const auto paths = possible_paths(weight, tokens);
     EXPECT_NE(std::find(paths.begin(), paths.end(), LinearPath::sparse_gemm), paths.end());
-    Matrix<float> y(tokens, out), direct(tokens, out);
-    linear(weight, {x.data(), tokens, in}, {}, y.view(), plan);
-    sparse_gemm(bit_rows(packed->view()), {x.data(), tokens, in}, {}, direct.view());
-    EXPECT_EQ(0, std::memcmp(y.data(), direct.data(), y.values().size_bytes()));
+    Matrix<float> y(tokens, out);
+    linear(weight, inputs, {}, y.view(), plan);
+    EXPECT_EQ(0, std::memcmp(y.data(), direct->data(), y.values().size_bytes()));
   }
   const WeightView dense = DenseView{DType::bf16, out, in, bytes.data()};
   const auto paths = possible_paths(dense, tokens);

@@ -8,6 +8,6 @@ constexpr GatherProduct kF32 = simd::make_gather_f32<simd::Neon>();
 }  // namespace
 
 extern const GatherKernels kNeonGatherKernels;
-const GatherKernels kNeonGatherKernels = {"neon", &kF32, nullptr, nullptr};
+const GatherKernels kNeonGatherKernels = {"neon", &kF32, nullptr};
 
 }  // namespace esparse

@@ -7,6 +7,6 @@ namespace {
 constexpr GatherProduct kF32 = simd::make_gather_f32<simd::Emulated<8>>();
 }  // namespace
 
-const GatherKernels kPortableGatherKernels = {"portable", &kF32, nullptr, nullptr};
+const GatherKernels kPortableGatherKernels = {"portable", &kF32, nullptr};
 
 }  // namespace esparse

@@ -118,6 +118,25 @@ struct Emulated {
   static I lookup16(I table, I index) {
     return make_words([&](int i) { return table.lane[index.lane[i] & 15]; });
   }
+  template <int q>
+  static I spread_quad(I v) {
+    return make_words([&](int i) { return v.lane[4 * q + i % 4]; });
+  }
+  template <int k>
+  static I spread_word(I v) {
+    return make_words([&](int i) { return v.lane[i / 4 * 4 + k]; });
+  }
+  static void add_dot_pairs(F& sum, I a, const void* p) { sum = dot_pairs(sum, a, load_words(p)); }
+  template <int count>
+  static I shift_left(I v) {
+    return make_words([&](int i) { return v.lane[i] << count; });
+  }
+  static I merge_halves(I low, I high) {
+    return make_words([&](int i) { return (low.lane[i] & 0xffff) | (high.lane[i] & 0xffff0000u); });
+  }
+  static void store_low_halves(uint16_t* p, I v) {
+    for (int i = 0; i < lanes; ++i) p[i] = static_cast<uint16_t>(v.lane[i]);
+  }
   static F expand_bf16(const void* values, uint32_t mask) { return spread(load_bf16(values), mask); }
   static F expand_f16(const void* values, uint32_t mask) { return spread(load_f16(values), mask); }
   static F expand_f32(const void* values, uint32_t mask) { return spread(load(values), mask); }

@@ -8,6 +8,6 @@ constexpr GatherProduct kF32 = simd::make_gather_f32<simd::Avx2>();
 }  // namespace
 
 extern const GatherKernels kAvx2GatherKernels;
-const GatherKernels kAvx2GatherKernels = {"avx2", &kF32, nullptr, nullptr};
+const GatherKernels kAvx2GatherKernels = {"avx2", &kF32, nullptr};
 
 }  // namespace esparse

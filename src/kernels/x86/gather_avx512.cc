@@ -8,6 +8,6 @@ extern const GatherProduct kAvx512GatherF32;
 const GatherProduct kAvx512GatherF32 = simd::make_gather_f32<simd::Avx512>();
 
 extern const GatherKernels kAvx512GatherKernels;
-const GatherKernels kAvx512GatherKernels = {"avx512", &kAvx512GatherF32, nullptr, nullptr};
+const GatherKernels kAvx512GatherKernels = {"avx512", &kAvx512GatherF32, nullptr};
 
 }  // namespace esparse

@@ -1,15 +1,14 @@
-// Gather products in AVX-512 with BF16: pairs for bf16 weights, f32 for the others.
+// Gather products in AVX-512 with BF16: pairs for tiles of bf16 weights, f32 for the others.
 #include "kernels/simd/avx512.h"
 #include "kernels/simd/gather_pairs.h"
 
 namespace esparse {
 namespace {
-constexpr GatherProduct kTilePairs = simd::make_gather_pairs<simd::Avx512Bf16>(true);
-constexpr GatherProduct kBitPairs = simd::make_gather_pairs<simd::Avx512Bf16>(false);
+constexpr PairProduct kPairs = simd::make_gather_pairs<simd::Avx512Bf16>();
 }  // namespace
 
 extern const GatherProduct kAvx512GatherF32;
 extern const GatherKernels kAvx512Bf16GatherKernels;
-const GatherKernels kAvx512Bf16GatherKernels = {"avx512_bf16", &kAvx512GatherF32, &kTilePairs, &kBitPairs};
+const GatherKernels kAvx512Bf16GatherKernels = {"avx512_bf16", &kAvx512GatherF32, &kPairs};
 
 }  // namespace esparse
