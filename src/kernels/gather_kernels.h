@@ -103,15 +103,15 @@ struct PairTiles {
   const std::byte* tiles;  // of the first row block
   int64_t block_bytes;     // from a row block to the next
   int64_t blocks;
-  int64_t count;                            // tiles of each
-  const uint16_t* offsets;                  // [blocks][count][kOffsets], bytes from the start of the panel
-  static constexpr int64_t kOffsets = 128;  // of a tile: eight entries of sixteen rows
+  int64_t count;            // tiles of each
+  const uint16_t* offsets;  // [blocks][count][tile_offsets], bytes from the start of the panel
 };
 
 // Pairs of bf16: activations are rounded to bf16. Packed, they take two bytes each; the panel, three to seven times as
 // much, is made where it is used, in the first-level cache.
 struct PairProduct {
   GatherShape shape;
+  int64_t tile_offsets;  // one for every entry and row of a tile
 
   // Packed activations of `columns` columns to their panel, 64-byte aligned.
   void (*expand)(const std::byte* packed, int64_t columns, int64_t vectors, std::byte* panel);
@@ -123,10 +123,14 @@ struct PairProduct {
                    bool first, float* sums);
 };
 
+struct PairProducts {
+  PairProduct of_2_4, of_2_8, of_4_8;
+};
+
 struct GatherKernels {
   const char* isa;
   const GatherProduct* f32;
-  const PairProduct* pairs;  // of 2:4 tiles of bf16; null where the processor has no such instruction
+  const PairProducts* pairs;  // of tiles of bf16; null where the processor has no such instruction
 };
 
 extern const GatherKernels kPortableGatherKernels;

@@ -5,7 +5,8 @@
 namespace esparse {
 namespace {
 
-// No limit where we have kernels for the best that we know of, and none for `portable`, which needs a dense product too.
+// No limit where we have kernels for the best that we know of, and none for `portable`, which needs a dense product
+// too.
 dnnl::cpu_isa limit_of(Isa isa) {
   switch (isa) {
     case Isa::avx2:
@@ -24,8 +25,7 @@ dnnl::cpu_isa limit_of(Isa isa) {
 
 void limit_onednn() {
   // Fails where oneDNN was built without the switch; then it takes what it likes, as before.
-  [[maybe_unused]] static const bool done =
-      dnnl::set_max_cpu_isa(limit_of(current_isa())) == dnnl::status::success;
+  [[maybe_unused]] static const bool done = dnnl::set_max_cpu_isa(limit_of(current_isa())) == dnnl::status::success;
 }
 
 const dnnl::engine& onednn_engine() {

@@ -164,7 +164,7 @@ class PairSource {
     tiles_.block_bytes = weight.tiles_per_block() * weight.tile_bytes();
     tiles_.blocks = ceil_div(piece.rows, View::kRows);
     const int64_t tiles = tiles_.blocks * (piece.columns / View::kColumns);
-    offsets_ = reinterpret_cast<uint16_t*>(offsets.grow(tiles * PairTiles::kOffsets * 2));
+    offsets_ = reinterpret_cast<uint16_t*>(offsets.grow(tiles * product.tile_offsets * 2));
     tiles_.offsets = offsets_;
     panel_ = panel.grow(piece.columns * product.shape.panel_bytes * piece.vectors * product.shape.lanes);
   }
@@ -175,7 +175,7 @@ class PairSource {
     tiles_.count = std::min(piece_.columns / View::kColumns, weight_.tiles_per_block() - tile);
     for (int64_t block = 0; block < tiles_.blocks; ++block)
       product_.list(tiles_.tiles + block * tiles_.block_bytes, tiles_.count, piece_.slot_bytes(product_.shape),
-                    offsets_ + block * tiles_.count * PairTiles::kOffsets);
+                    offsets_ + block * tiles_.count * product_.tile_offsets);
   }
   void multiply(const GatherPanel& packed, int64_t vectors, bool first, float* sums) const {
     product_.expand(packed.data, piece_.columns, piece_.vectors, panel_);
@@ -288,6 +288,17 @@ bool trivial(MatrixView<const float> x, std::span<const float> bias, MatrixView<
   return true;
 }
 
+// Null where f32 has to do.
+const PairProduct* pair_product(const GatherKernels& kernels, const NmTilesView& weight) {
+  if (kernels.pairs == nullptr || weight.dtype != DType::bf16) return nullptr;
+  if (weight.of_eights())
+    return weight.pattern.kept == 2   ? &kernels.pairs->of_2_8
+           : weight.pattern.kept == 4 ? &kernels.pairs->of_4_8
+                                      : nullptr;
+  // A last group of one or two columns may keep a single weight in an order that is none of the six pairs.
+  return weight.in_features % NmTilesView::kGroup == 0 ? &kernels.pairs->of_2_4 : nullptr;
+}
+
 }  // namespace
 
 void sparse_gemm_with(const GatherKernels& kernels, const BitRowsView& weight, MatrixView<const float> x,
@@ -299,14 +310,16 @@ void sparse_gemm_with(const GatherKernels& kernels, const BitRowsView& weight, M
 void sparse_gemm_with(const GatherKernels& kernels, const NmTilesView& weight, MatrixView<const float> x,
                       std::span<const float> bias, MatrixView<float> y) {
   if (trivial(x, bias, y)) return;
-  // A last group of one or two columns may keep a single weight in an order that is none of the six pairs.
-  const bool pairs =
-      kernels.pairs != nullptr && weight.dtype == DType::bf16 && weight.in_features % NmTilesView::kGroup == 0;
-  if (pairs) {
-    Gemm<PairSource>(*kernels.pairs, weight, x, bias, y).run();
+  if (const PairProduct* product = pair_product(kernels, weight)) {
+    Gemm<PairSource>(*product, weight, x, bias, y).run();
   } else {
+    ESPARSE_CHECK(!weight.of_eights());
     Gemm<TileSource>(*kernels.f32, weight, x, bias, y).run();
   }
+}
+
+bool has_sparse_gemm(const NmTilesView& weight) {
+  return !weight.of_eights() || pair_product(kernels<GatherKernels>(), weight) != nullptr;
 }
 
 void sparse_gemm(const BitRowsView& weight, MatrixView<const float> x, std::span<const float> bias,

@@ -23,6 +23,9 @@ void sparse_gemm(const BitRowsView& weight, MatrixView<const float> x, std::span
 void sparse_gemm(const NmTilesView& weight, MatrixView<const float> x, std::span<const float> bias,
                  MatrixView<float> y);
 
+// Whether there is a product for these tiles: always for 2:4, with pairs of bf16 for 2:8 and 4:8.
+bool has_sparse_gemm(const NmTilesView& weight);
+
 // The same with given kernels, for tests and benchmarks.
 void sparse_gemm_with(const GatherKernels& kernels, const BitRowsView& weight, MatrixView<const float> x,
                       std::span<const float> bias, MatrixView<float> y);

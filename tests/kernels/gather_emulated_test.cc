@@ -10,9 +10,9 @@ namespace {
 
 using Wide = simd::Emulated<16, true>;
 constexpr GatherProduct kF32 = simd::make_gather_f32<Wide>();
-constexpr PairProduct kPairProduct = simd::make_gather_pairs<Wide>();
+constexpr PairProducts kPairProducts = simd::make_gather_pairs<Wide>();
 constexpr GatherKernels kWide = {"emulated 16 lanes", &kF32, nullptr};
-constexpr GatherKernels kPairs = {"emulated pairs", &kF32, &kPairProduct};
+constexpr GatherKernels kPairs = {"emulated pairs", &kF32, &kPairProducts};
 
 }  // namespace
 

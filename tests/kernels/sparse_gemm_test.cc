@@ -40,9 +40,10 @@ struct Weight {
   }
 };
 
-// Pairs of bf16 need whole groups where the weight stands in tiles.
+// Pairs of bf16 are for tiles, and of 2:4 for whole groups.
 bool rounds_activations(const GatherKernels& kernels, const Weight& weight) {
-  return kernels.pairs != nullptr && weight.dtype == DType::bf16 && weight.tiles && weight.in % 4 == 0;
+  return kernels.pairs != nullptr && weight.dtype == DType::bf16 && weight.tiles &&
+         (weight.tiles->view().of_eights() || weight.in % 4 == 0);
 }
 
 // Rows with a bit for every value that is not zero; the buffers end with the last value.
@@ -63,8 +64,8 @@ Weight bit_weight(DType dtype, std::vector<float> dense, int64_t out, int64_t in
   return weight;
 }
 
-Weight tile_weight(DType dtype, const std::vector<float>& dense, int64_t out, int64_t in) {
-  const auto packed = pack_nm({2, 4}, dtype, stored(dtype, dense), out, in);
+Weight tile_weight(DType dtype, const std::vector<float>& dense, int64_t out, int64_t in, NmPattern pattern = {2, 4}) {
+  const auto packed = pack_nm(pattern, dtype, stored(dtype, dense), out, in);
   EXPECT_TRUE(packed.ok());
   return {dtype, out, in, rounded(dtype, dense), make_nm_tiles(packed->view()), {}, {}, {}};
 }
@@ -117,6 +118,19 @@ TEST(SparseGemm, TilesOfOddShapes) {
          {std::pair<int64_t, int64_t>{1, 32}, {16, 64}, {17, 30}, {45, 97}, {130, 135}, {257, 516}})
       for (const int64_t tokens : {1, 2, 9, 33, 100})
         expect_product(tile_weight(dtype, nm_values(out, in, {2, 4}), out, in), tokens, tokens % 2 == 0, "2:4");
+}
+
+TEST(SparseGemm, TilesOfEightsWhereThereArePairs) {
+  set_thread_count(2);
+  for (const NmPattern pattern : {NmPattern{4, 8}, {2, 8}, {1, 4}, {1, 2}})
+    for (const auto& [out, in] :
+         {std::pair<int64_t, int64_t>{1, 32}, {16, 64}, {17, 30}, {45, 97}, {130, 135}, {257, 516}})
+      for (const int64_t tokens : {1, 2, 9, 16, 33, 100}) {
+        const Weight weight = tile_weight(DType::bf16, nm_values(out, in, pattern), out, in, pattern);
+        const auto x = random_values(tokens * in, tokens);
+        for (const GatherKernels* kernels : all_kernels())
+          if (kernels->pairs != nullptr) expect_product(*kernels, weight, x, tokens, tokens % 2 == 0, pattern.text());
+      }
 }
 
 TEST(SparseGemm, EveryTokenCount) {
@@ -185,6 +199,10 @@ TEST(SparseGemm, AllPatternsOf2Of4And4Of8) {
     for (const DType dtype : kTypes) {
       expect_product(bit_weight(dtype, values, out, in), 21, false, "rows");
       if (group == 4) expect_product(tile_weight(dtype, values, out, in), 21, false, "tiles");
+      if (kept != 4 || dtype != DType::bf16) continue;
+      const Weight tiles = tile_weight(dtype, values, out, in, {kept, group});
+      for (const GatherKernels* kernels : all_kernels())
+        if (kernels->pairs != nullptr) expect_product(*kernels, tiles, random_values(21 * in, 1), 21, false, "tiles");
     }
   }
 }
@@ -237,8 +255,10 @@ TEST(SparseGemm, SameBitsForEveryThreadCountAndBatch) {
   const auto bias = random_values(out, 2);
   const auto values = nm_values(out, in, {2, 4});
   for (const DType dtype : {DType::f32, DType::bf16})
-    for (const Weight& weight : {tile_weight(dtype, values, out, in), bit_weight(dtype, values, out, in)})
+    for (const Weight& weight : {tile_weight(dtype, values, out, in), bit_weight(dtype, values, out, in),
+                                 tile_weight(DType::bf16, nm_values(out, in, {4, 8}), out, in, {4, 8})})
       for (const GatherKernels* kernels : usable_tables<GatherKernels>()) {
+        if (weight.tiles && weight.tiles->view().of_eights() && kernels->pairs == nullptr) continue;
         Matrix<float> expected(tokens, out);
         set_thread_count(1);
         weight.multiply(*kernels, {x.data(), tokens, in}, bias, expected.view());

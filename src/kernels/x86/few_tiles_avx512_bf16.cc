@@ -15,6 +15,7 @@ void multiply(const TilePiece& piece) {
 
 }  // namespace
 
-const TileKernels kAvx512Bf16TileKernels = {"avx512_bf16", multiply, simd::round_tile_columns<V>};
+const TileKernels kAvx512Bf16TileKernels = {"avx512_bf16", multiply, simd::round_tile_columns<V>,
+                                            simd::expand_eights<V>};
 
 }  // namespace esparse

@@ -4,7 +4,7 @@
 
 namespace esparse {
 namespace {
-constexpr PairProduct kPairs = simd::make_gather_pairs<simd::Avx512Bf16>();
+constexpr PairProducts kPairs = simd::make_gather_pairs<simd::Avx512Bf16>();
 }  // namespace
 
 extern const GatherProduct kAvx512GatherF32;
