@@ -1,10 +1,6 @@
 // The inner loops of sparse_gemm.h. Tokens are the lanes: a panel holds the activations of one block of columns and one
-// block of tokens transposed, as slots of `vectors` vectors each; a row is a list of (weight word, offset of its slot)
-// and one entry costs one broadcast and `vectors` multiply-adds with a memory operand.
-//
-// Two kinds of arithmetic share this. f32: a slot is one column, a word is one weight. bf16 pairs: a slot is a pair of
-// columns of one group interleaved as bf16, a word is the two weights, one instruction multiplies and adds both; a
-// group is expanded into all the pairs that a weight can ask for.
+// block of tokens transposed, a slot of `vectors` vectors for each column; a row is a list of (weight word, offset of
+// its slot) and one entry costs one broadcast and `vectors` multiply-adds with a memory operand.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +25,7 @@ struct GatherLists {
         counts(counts_in),
         row_step(row_step_in),
         tiled(tiled_in) {}
-  uint32_t* words;    // f32, or two bf16 (the lower column in the low half)
+  uint32_t* words;    // f32
   uint32_t* offsets;  // bytes from the start of the panel
   int32_t* counts;
   int64_t row_step;
@@ -57,34 +53,24 @@ struct GatherRows {
   int64_t mask_bytes;
 };
 
-// How activations are packed and how a product is cut: the same for both kinds of arithmetic.
-struct GatherShape {
+struct GatherProduct {
   int64_t lanes;            // f32 in a vector
-  int64_t max_vectors;      // of tokens in a block
+  int64_t max_vectors;      // in a slot
   int64_t max_blocks;       // of tokens that share one making of lists
   int64_t cache_bytes;      // for one panel and the lists in use
-  int64_t panel_bytes;      // of the panel, one column of one token
-  int64_t list_bytes;       // of the lists in use, one column
-  int64_t packed_bytes;     // of packed activations, one column of one token
-  int64_t packed_tail;      // and beyond the columns, one token
+  int64_t list_bytes;       // of these lists, for one column
   int64_t max_columns;      // of a block
   int64_t row_tile;         // rows of one piece of work: a multiple of row_group, of 16 and of lanes
   int64_t narrow_row_tile;  // the same where there are few rows
   int64_t row_group;        // rows that may be multiplied together
+  int64_t tile_entries;     // of one row of a tile
 
-  // x [tokens, columns] packed as `block_columns` columns; what is missing becomes zero.
+  int64_t slot_bytes(int64_t vectors) const { return vectors * lanes * 4; }
+
+  // x [tokens, columns] to a panel for `block_columns` columns; what is missing becomes zero, and so is the slot behind
+  // the last column.
   void (*pack)(const float* x, int64_t x_stride, int64_t tokens, int64_t columns, int64_t block_columns,
-               int64_t vectors, std::byte* packed);
-  // y [tokens, rows] = sums transposed + bias (or null).
-  void (*store)(const float* sums, int64_t sums_stride, int64_t rows, int64_t tokens, const float* bias, float* y,
-                int64_t y_stride);
-};
-
-// f32: every type of weight, lists of words and offsets. Packed activations are the panel, a slot of zeros at its end.
-struct GatherProduct {
-  GatherShape shape;
-  int64_t tile_entries;  // of one row of a tile
-
+               int64_t vectors, std::byte* panel);
   // The lists of the sixteen rows of `tiles` tiles that stand one after another (sparse/nm_tiles.h).
   void (*list_tiles)(DType dtype, const std::byte* tiles, int64_t count, int64_t slot_bytes, uint32_t* words,
                      uint32_t* offsets);
@@ -95,42 +81,15 @@ struct GatherProduct {
   // the bits.
   void (*multiply)(const GatherLists& lists, int64_t rows, const GatherPanel& panel, int64_t vectors, bool first,
                    float* sums);
+  // y [tokens, rows] = sums transposed + bias (or null).
+  void (*store)(const float* sums, int64_t sums_stride, int64_t rows, int64_t tokens, const float* bias, float* y,
+                int64_t y_stride);
 };
 inline constexpr int64_t kListSlack = 16;
 
-// Row blocks of bf16 tiles in one block of columns, with the offsets of their slots. The words are the tiles' own.
-struct PairTiles {
-  const std::byte* tiles;  // of the first row block
-  int64_t block_bytes;     // from a row block to the next
-  int64_t blocks;
-  int64_t count;            // tiles of each
-  const uint16_t* offsets;  // [blocks][count][tile_offsets], bytes from the start of the panel
-};
-
-// Pairs of bf16: activations are rounded to bf16. Packed, they take two bytes each; the panel, three to seven times as
-// much, is made where it is used, in the first-level cache.
-struct PairProduct {
-  GatherShape shape;
-  int64_t tile_offsets;  // one for every entry and row of a tile
-
-  // Packed activations of `columns` columns to their panel, 64-byte aligned.
-  void (*expand)(const std::byte* packed, int64_t columns, int64_t vectors, std::byte* panel);
-  // The offsets of `count` tiles of one row block, in the order in which multiply() reads them.
-  void (*list)(const std::byte* tiles, int64_t count, int64_t slot_bytes, uint16_t* offsets);
-  // sums [16 * blocks][vectors * lanes] = or += the products: one chain of dot products of pairs for each, ascending.
-  // Of `packed` only what comes next is used, to be fetched meanwhile.
-  void (*multiply)(const PairTiles& rows, const GatherPanel& packed, const std::byte* panel, int64_t vectors,
-                   bool first, float* sums);
-};
-
-struct PairProducts {
-  PairProduct of_2_4, of_2_8, of_4_8;
-};
-
 struct GatherKernels {
   const char* isa;
-  const GatherProduct* f32;
-  const PairProducts* pairs;  // of tiles of bf16; null where the processor has no such instruction
+  GatherProduct product;  // every type of weight, f32 multiply-adds
 };
 
 extern const GatherKernels kPortableGatherKernels;

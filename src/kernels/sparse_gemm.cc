@@ -2,33 +2,16 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "kernels/scratch.h"
+#include "kernels/tile_gemm.h"
 
 namespace esparse {
 namespace {
 
-// Bytes on a cache line, kept from call to call.
-class Scratch {
- public:
-  std::byte* grow(int64_t bytes) {
-    if (bytes > bytes_) {
-      storage_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(bytes) + kLine);
-      bytes_ = bytes;
-    }
-    const auto address = reinterpret_cast<uintptr_t>(storage_.get());
-    return storage_.get() + (kLine - address % kLine) % kLine;
-  }
-
- private:
-  static constexpr size_t kLine = 64;
-  std::unique_ptr<std::byte[]> storage_;
-  int64_t bytes_ = 0;
-};
-
-constexpr int64_t kMaxRowTile = 512;  // of all products
+constexpr int64_t kMaxRowTile = 128;  // of all products
 
 // How the product is cut. Depends on the shape and the kernels alone.
 struct Cut {
@@ -39,18 +22,18 @@ struct Cut {
   int64_t row_tile;
   int64_t blocks_per_piece;  // of tokens
 
-  Cut(const GatherShape& shape, int64_t tokens, int64_t out_features, int64_t in_features) {
-    const int64_t chunks = ceil_div(tokens, shape.max_blocks * shape.max_vectors * shape.lanes);
-    const int64_t per_chunk = ceil_div(ceil_div(tokens, chunks), shape.lanes);  // vectors
-    vectors = ceil_div(per_chunk, ceil_div(per_chunk, shape.max_vectors));
-    chunk_tokens = per_chunk * shape.lanes;
-    const int64_t column_bytes = shape.panel_bytes * vectors * shape.lanes + shape.list_bytes;
-    columns = std::clamp(shape.cache_bytes / column_bytes / kColumnStep * kColumnStep, kColumnStep,
-                         std::min(shape.max_columns, ceil_div(in_features, kColumnStep) * kColumnStep));
+  Cut(const GatherProduct& product, int64_t tokens, int64_t out_features, int64_t in_features) {
+    const int64_t chunks = ceil_div(tokens, product.max_blocks * product.max_vectors * product.lanes);
+    const int64_t per_chunk = ceil_div(ceil_div(tokens, chunks), product.lanes);  // vectors
+    vectors = ceil_div(per_chunk, ceil_div(per_chunk, product.max_vectors));
+    chunk_tokens = per_chunk * product.lanes;
+    const int64_t column_bytes = product.slot_bytes(vectors) + product.list_bytes;
+    columns = std::clamp(product.cache_bytes / column_bytes / kColumnStep * kColumnStep, kColumnStep,
+                         std::min(product.max_columns, ceil_div(in_features, kColumnStep) * kColumnStep));
     column_blocks = ceil_div(in_features, columns);
     // Blocks of tokens share the lists of a piece, and its rows share the panels, but every core wants work.
     constexpr int64_t kPieces = 16;
-    row_tile = out_features >= kPieces * shape.row_tile ? shape.row_tile : shape.narrow_row_tile;
+    row_tile = out_features >= kPieces * product.row_tile ? product.row_tile : product.narrow_row_tile;
     const int64_t row_tiles = ceil_div(out_features, row_tile), blocks = ceil_div(per_chunk, vectors);
     blocks_per_piece = std::clamp<int64_t>(blocks * row_tiles / kPieces, 1, blocks);
   }
@@ -59,155 +42,78 @@ struct Cut {
   static constexpr int64_t kColumnStep = NmTilesView::kColumns;
 };
 
-// The rows of one piece of work, which goes through its blocks of columns in ascending order.
-struct Piece {
+// A block of columns of one piece of work.
+struct Part {
   int64_t first_row, rows;
-  int64_t columns;  // of a block
-  int64_t vectors;  // of tokens in a block
-  int64_t slot_bytes(const GatherShape& shape) const { return vectors * shape.lanes * 4; }
-  int64_t list_step() const { return columns + kListSlack; }
+  int64_t column, columns;
+  int64_t slot_bytes;
 };
 
-// Three sources of weights: each makes the lists of a block of columns, which then meet several panels.
-
-// In order and ahead, a panel comes out of the outer caches faster than the lists would ask for it.
-void fetch(const GatherPanel& panel) {
-  for (int64_t byte = 0; byte < panel.bytes; byte += 64) __builtin_prefetch(panel.data + byte);
-}
-
-// f32, tiles: sixteen rows at a time; rows that only fill up a group keep nothing.
-class TileSource {
+// The lists of sixteen rows at a time; rows that only fill up a group keep nothing.
+class TileLists {
  public:
-  using View = NmTilesView;
-  using Product = GatherProduct;
-  TileSource(const Product& product, const View& weight, const Piece& piece)
-      : product_(product),
-        weight_(weight),
-        piece_(piece),
-        lists_(list_storage(piece), counts_, piece.list_step(), true) {}
+  static constexpr bool kTiled = true;
+  TileLists(const NmTilesView& weight, int64_t, int64_t) : weight_(weight) {}
 
-  void make(int64_t column) {
-    const int64_t tile = column / View::kColumns;
-    const int64_t tiles = std::min(piece_.columns / View::kColumns, weight_.tiles_per_block() - tile);
-    const int64_t entries = tiles * product_.tile_entries;
-    const int64_t rows = ceil_div(piece_.rows, product_.shape.row_group) * product_.shape.row_group;
-    for (int64_t row = 0; row < rows; row += View::kRows)
-      product_.list_tiles(weight_.dtype, weight_.tile((piece_.first_row + row) / View::kRows, tile), tiles,
-                          piece_.slot_bytes(product_.shape), lists_.words + lists_.row_start(row),
-                          lists_.offsets + lists_.row_start(row));
-    std::fill_n(counts_, rows, static_cast<int32_t>(entries));
-  }
-  void multiply(const GatherPanel& panel, int64_t vectors, bool first, float* sums) const {
-    fetch(panel);
-    product_.multiply(lists_, piece_.rows, panel, vectors, first, sums);
-  }
-
-  static uint32_t* list_storage(const Piece& piece) {
-    static thread_local Scratch scratch;
-    return reinterpret_cast<uint32_t*>(
-        scratch.grow(ceil_div(piece.rows, View::kRows) * View::kRows * piece.list_step() * 8));
+  void make(const GatherProduct& product, const Part& part, const GatherLists& lists) {
+    const int64_t tile = part.column / NmTilesView::kColumns;
+    const int64_t tiles = std::min(part.columns / NmTilesView::kColumns, weight_.tiles_per_block() - tile);
+    const int64_t entries = tiles * product.tile_entries;
+    const int64_t rows = ceil_div(part.rows, product.row_group) * product.row_group;
+    for (int64_t row = 0; row < rows; row += NmTilesView::kRows) {
+      uint32_t *words = lists.words + lists.row_start(row), *offsets = lists.offsets + lists.row_start(row);
+      const int64_t block = (part.first_row + row) / NmTilesView::kRows;
+      if (block < weight_.row_blocks()) {
+        product.list_tiles(weight_.dtype, weight_.tile(block, tile), tiles, part.slot_bytes, words, offsets);
+      } else {
+        std::fill_n(words, entries * NmTilesView::kRows * 2, 0);
+      }
+    }
+    std::fill_n(lists.counts, rows, static_cast<int32_t>(entries));
   }
 
  private:
-  const Product& product_;
-  const View& weight_;
-  Piece piece_;
-  int32_t counts_[kMaxRowTile];
-  GatherLists lists_;
+  const NmTilesView& weight_;
 };
 
-// f32, rows with bits: one row after the other; remembers how far each has come.
-class BitSource {
+// The list of one row after the other; remembers how far each has come. Blocks of columns come in ascending order.
+class BitLists {
  public:
-  using View = BitRowsView;
-  using Product = GatherProduct;
-  BitSource(const Product& product, const View& weight, const Piece& piece)
-      : product_(product),
-        weight_(weight),
-        piece_(piece),
-        lists_(TileSource::list_storage(piece), counts_, piece.list_step(), false) {
-    for (int64_t row = 0; row < piece.rows; ++row) {
-      next_[row] = weight.row_offset(piece.first_row + row);
-      ends_[row] = weight.row_offset(piece.first_row + row + 1);
+  static constexpr bool kTiled = false;
+  BitLists(const BitRowsView& weight, int64_t first_row, int64_t rows) : weight_(weight) {
+    for (int64_t row = 0; row < rows; ++row) {
+      next_[row] = weight.row_offset(first_row + row);
+      ends_[row] = weight.row_offset(first_row + row + 1);
     }
   }
 
-  void make(int64_t column) {
-    const int64_t first_byte = column / 8;
-    const int64_t mask_bytes = std::min(piece_.columns / 8, weight_.bitmask_row_bytes() - first_byte);
-    product_.list_bits({weight_.dtype, piece_.rows, weight_.values, next_, ends_,
-                        weight_.row_bits(piece_.first_row) + first_byte, weight_.bitmask_row_bytes(), mask_bytes},
-                       piece_.slot_bytes(product_.shape), piece_.columns, lists_);
-  }
-  void multiply(const GatherPanel& panel, int64_t vectors, bool first, float* sums) const {
-    fetch(panel);
-    product_.multiply(lists_, piece_.rows, panel, vectors, first, sums);
+  void make(const GatherProduct& product, const Part& part, const GatherLists& lists) {
+    const int64_t first_byte = part.column / 8;
+    const int64_t mask_bytes = std::min(part.columns / 8, weight_.bitmask_row_bytes() - first_byte);
+    product.list_bits({weight_.dtype, part.rows, weight_.values, next_, ends_,
+                       weight_.row_bits(part.first_row) + first_byte, weight_.bitmask_row_bytes(), mask_bytes},
+                      part.slot_bytes, part.columns, lists);
   }
 
  private:
-  const Product& product_;
-  const View& weight_;
-  Piece piece_;
+  const BitRowsView& weight_;
   int64_t next_[kMaxRowTile], ends_[kMaxRowTile];
-  int32_t counts_[kMaxRowTile];
-  GatherLists lists_;
-};
-
-// Pairs of bf16: the words are those of the tiles, only offsets are listed.
-class PairSource {
- public:
-  using View = NmTilesView;
-  using Product = PairProduct;
-  PairSource(const Product& product, const View& weight, const Piece& piece)
-      : product_(product), weight_(weight), piece_(piece), first_block_(piece.first_row / View::kRows) {
-    static thread_local Scratch offsets, panel;
-    tiles_.block_bytes = weight.tiles_per_block() * weight.tile_bytes();
-    tiles_.blocks = ceil_div(piece.rows, View::kRows);
-    const int64_t tiles = tiles_.blocks * (piece.columns / View::kColumns);
-    offsets_ = reinterpret_cast<uint16_t*>(offsets.grow(tiles * product.tile_offsets * 2));
-    tiles_.offsets = offsets_;
-    panel_ = panel.grow(piece.columns * product.shape.panel_bytes * piece.vectors * product.shape.lanes);
-  }
-
-  void make(int64_t column) {
-    const int64_t tile = column / View::kColumns;
-    tiles_.tiles = weight_.tile(first_block_, tile);
-    tiles_.count = std::min(piece_.columns / View::kColumns, weight_.tiles_per_block() - tile);
-    for (int64_t block = 0; block < tiles_.blocks; ++block)
-      product_.list(tiles_.tiles + block * tiles_.block_bytes, tiles_.count, piece_.slot_bytes(product_.shape),
-                    offsets_ + block * tiles_.count * product_.tile_offsets);
-  }
-  void multiply(const GatherPanel& packed, int64_t vectors, bool first, float* sums) const {
-    product_.expand(packed.data, piece_.columns, piece_.vectors, panel_);
-    product_.multiply(tiles_, packed, panel_, vectors, first, sums);
-  }
-
- private:
-  const Product& product_;
-  const View& weight_;
-  Piece piece_;
-  int64_t first_block_;
-  PairTiles tiles_{};
-  uint16_t* offsets_;
-  std::byte* panel_;
 };
 
 // One product of activations that stand in panels already: [column block][token block].
-template <typename Source>
+template <typename Lists, typename View>
 class Gemm {
  public:
-  using View = typename Source::View;
-  using Product = typename Source::Product;
-  Gemm(const Product& product, const View& weight, MatrixView<const float> x, std::span<const float> bias,
+  Gemm(const GatherProduct& product, const View& weight, MatrixView<const float> x, std::span<const float> bias,
        MatrixView<float> y)
       : product_(product),
-        shape_(product.shape),
         weight_(weight),
         x_(x),
         bias_(bias),
         y_(y),
-        cut_(shape_, x.rows, weight.out_features, weight.in_features),
-        panel_bytes_((cut_.columns * shape_.packed_bytes + shape_.packed_tail) * block_tokens()) {}
+        cut_(product, x.rows, weight.out_features, weight.in_features),
+        slot_bytes_(product.slot_bytes(cut_.vectors)),
+        panel_bytes_((cut_.columns + 1) * slot_bytes_) {}
 
   void run() {
     static thread_local Scratch scratch;
@@ -227,7 +133,7 @@ class Gemm {
   }
 
  private:
-  int64_t block_tokens() const { return cut_.vectors * shape_.lanes; }
+  int64_t block_tokens() const { return cut_.vectors * product_.lanes; }
   std::byte* panel(int64_t column_block, int64_t block) const {
     return panels_ + (column_block * blocks_ + block) * panel_bytes_;
   }
@@ -237,45 +143,50 @@ class Gemm {
     return column_block + 1 < cut_.column_blocks ? panel(column_block + 1, first_block) : panel(column_block, block);
   }
   int64_t tokens_in(int64_t block) const { return std::min(block_tokens(), tokens_ - block * block_tokens()); }
-  int64_t vectors_in(int64_t block) const { return ceil_div(tokens_in(block), shape_.lanes); }
+  int64_t vectors_in(int64_t block) const { return ceil_div(tokens_in(block), product_.lanes); }
 
   void pack(int64_t piece) const {
     const int64_t column_block = piece / blocks_, block = piece % blocks_;
     const int64_t column = column_block * cut_.columns, token = first_token_ + block * block_tokens();
-    shape_.pack(&x_(token, column), x_.stride, tokens_in(block), std::min(cut_.columns, x_.cols - column), cut_.columns,
-                cut_.vectors, panel(column_block, block));
+    product_.pack(&x_(token, column), x_.stride, tokens_in(block), std::min(cut_.columns, x_.cols - column),
+                  cut_.columns, cut_.vectors, panel(column_block, block));
   }
 
   // Rows from first_row on, tokens of some blocks.
   void multiply(int64_t first_row, int64_t first_block) const {
-    static thread_local Scratch sum_scratch;
+    static thread_local Scratch list_scratch, sum_scratch;
     const int64_t rows = std::min(cut_.row_tile, weight_.out_features - first_row);
     const int64_t last_block = std::min(blocks_, first_block + cut_.blocks_per_piece);
-    const int64_t block_sums = cut_.row_tile * block_tokens();
+    const int64_t row_step = cut_.columns + kListSlack;
+    auto* storage = reinterpret_cast<uint32_t*>(list_scratch.grow(kMaxRowTile * row_step * 8));
+    int32_t counts[kMaxRowTile];
+    const GatherLists lists(storage, counts, row_step, Lists::kTiled);
+    const int64_t block_sums = kMaxRowTile * block_tokens();
     auto* sums = reinterpret_cast<float*>(sum_scratch.grow(cut_.blocks_per_piece * block_sums * 4));
-    Source source(product_, weight_, {first_row, rows, cut_.columns, cut_.vectors});
+    Lists maker(weight_, first_row, rows);
     for (int64_t column_block = 0; column_block < cut_.column_blocks; ++column_block) {
-      source.make(column_block * cut_.columns);
+      maker.make(product_, {first_row, rows, column_block * cut_.columns, cut_.columns, slot_bytes_}, lists);
       for (int64_t block = first_block; block < last_block; ++block) {
-        source.multiply(
-            {panel(column_block, block), next_panel(column_block, block, first_block, last_block), panel_bytes_},
-            vectors_in(block), column_block == 0, sums + (block - first_block) * block_sums);
+        // In order and ahead, the panel comes out of the outer caches faster than the lists would ask for it.
+        const std::byte* here = panel(column_block, block);
+        for (int64_t byte = 0; byte < panel_bytes_; byte += 64) __builtin_prefetch(here + byte);
+        product_.multiply(lists, rows, {here, next_panel(column_block, block, first_block, last_block), panel_bytes_},
+                          vectors_in(block), column_block == 0, sums + (block - first_block) * block_sums);
       }
     }
     for (int64_t block = first_block; block < last_block; ++block)
-      shape_.store(sums + (block - first_block) * block_sums, vectors_in(block) * shape_.lanes, rows, tokens_in(block),
-                   bias_.empty() ? nullptr : bias_.data() + first_row,
-                   &y_(first_token_ + block * block_tokens(), first_row), y_.stride);
+      product_.store(sums + (block - first_block) * block_sums, vectors_in(block) * product_.lanes, rows,
+                     tokens_in(block), bias_.empty() ? nullptr : bias_.data() + first_row,
+                     &y_(first_token_ + block * block_tokens(), first_row), y_.stride);
   }
 
-  const Product& product_;
-  const GatherShape& shape_;
+  const GatherProduct& product_;
   const View& weight_;
   MatrixView<const float> x_;
   std::span<const float> bias_;
   MatrixView<float> y_;
   Cut cut_;
-  int64_t panel_bytes_;
+  int64_t slot_bytes_, panel_bytes_;
   int64_t first_token_ = 0, tokens_ = 0, blocks_ = 0;  // of the chunk at work
   std::byte* panels_ = nullptr;
 };
@@ -288,38 +199,19 @@ bool trivial(MatrixView<const float> x, std::span<const float> bias, MatrixView<
   return true;
 }
 
-// Null where f32 has to do.
-const PairProduct* pair_product(const GatherKernels& kernels, const NmTilesView& weight) {
-  if (kernels.pairs == nullptr || weight.dtype != DType::bf16) return nullptr;
-  if (weight.of_eights())
-    return weight.pattern.kept == 2   ? &kernels.pairs->of_2_8
-           : weight.pattern.kept == 4 ? &kernels.pairs->of_4_8
-                                      : nullptr;
-  // A last group of one or two columns may keep a single weight in an order that is none of the six pairs.
-  return weight.in_features % NmTilesView::kGroup == 0 ? &kernels.pairs->of_2_4 : nullptr;
-}
-
 }  // namespace
 
 void sparse_gemm_with(const GatherKernels& kernels, const BitRowsView& weight, MatrixView<const float> x,
                       std::span<const float> bias, MatrixView<float> y) {
   if (trivial(x, bias, y)) return;
-  Gemm<BitSource>(*kernels.f32, weight, x, bias, y).run();
+  Gemm<BitLists, BitRowsView>(kernels.product, weight, x, bias, y).run();
 }
 
 void sparse_gemm_with(const GatherKernels& kernels, const NmTilesView& weight, MatrixView<const float> x,
                       std::span<const float> bias, MatrixView<float> y) {
+  ESPARSE_CHECK(!weight.of_eights());
   if (trivial(x, bias, y)) return;
-  if (const PairProduct* product = pair_product(kernels, weight)) {
-    Gemm<PairSource>(*product, weight, x, bias, y).run();
-  } else {
-    ESPARSE_CHECK(!weight.of_eights());
-    Gemm<TileSource>(*kernels.f32, weight, x, bias, y).run();
-  }
-}
-
-bool has_sparse_gemm(const NmTilesView& weight) {
-  return !weight.of_eights() || pair_product(kernels<GatherKernels>(), weight) != nullptr;
+  Gemm<TileLists, NmTilesView>(kernels.product, weight, x, bias, y).run();
 }
 
 void sparse_gemm(const BitRowsView& weight, MatrixView<const float> x, std::span<const float> bias,
@@ -328,7 +220,13 @@ void sparse_gemm(const BitRowsView& weight, MatrixView<const float> x, std::span
 }
 void sparse_gemm(const NmTilesView& weight, MatrixView<const float> x, std::span<const float> bias,
                  MatrixView<float> y) {
+  if (const TileGemmKernel* kernel = tile_gemm_kernel(kernels<TileKernels>(), weight))
+    return tile_gemm(*kernel, weight, x, bias, y);
   sparse_gemm_with(kernels<GatherKernels>(), weight, x, bias, y);
+}
+
+bool has_sparse_gemm(const NmTilesView& weight) {
+  return !weight.of_eights() || tile_gemm_kernel(kernels<TileKernels>(), weight) != nullptr;
 }
 
 }  // namespace esparse

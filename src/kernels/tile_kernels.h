@@ -32,6 +32,35 @@ struct TilePiece {
   float* sums = nullptr;  // [tokens][kRows]: row r of the piece times token t; rows of padding too
 };
 
+// One chunk of tokens and `count` tiles that stand one after another in a row block (kernels/tile_gemm.h).
+struct TileRun {
+  const std::byte* tiles = nullptr;
+  int64_t count = 0;
+  const std::byte* controls = nullptr;  // of these tiles, 64-byte aligned
+  const std::byte* x = nullptr;         // packed, 64-byte aligned
+  int64_t tokens = 0;                   // up to max_tokens, a multiple of token_step
+  bool first = false;                   // set the sums, else add to them
+  float* sums = nullptr;                // [tokens][16], 64-byte aligned
+};
+
+// Many tokens, bf16 tiles of one pattern, x rounded to bf16.
+struct TileGemmKernel {
+  int64_t max_tokens, token_step;  // of a chunk
+  int64_t entries;                 // of a tile
+
+  // x [tokens, columns] as bf16 in the order that multiply() reads, for a chunk of `chunk` tokens and a run of
+  // `block_columns` columns: chunk * block_columns * 2 bytes. What is missing becomes zero.
+  void (*pack)(const float* x, int64_t x_stride, int64_t tokens, int64_t columns, int64_t block_columns, int64_t chunk,
+               std::byte* packed);
+  // 64 bytes for every entry of `count` tiles: which inputs each row picks.
+  void (*control)(const std::byte* tiles, int64_t count, std::byte* controls);
+  void (*multiply)(const TileRun& run);
+};
+
+struct TileGemmKernels {
+  TileGemmKernel of_2_4, of_2_8, of_4_8, of_6_8;
+};
+
 struct TileKernels {
   const char* isa;
 
@@ -45,6 +74,8 @@ struct TileKernels {
   // The sixteen rows of one tile of N:8 as bf16: row r at target + r * row_bytes, 32 columns. Null without
   // round_columns.
   void (*expand_eights)(int kept, const std::byte* tile, std::byte* target, int64_t row_bytes);
+  // Null without round_columns.
+  const TileGemmKernels* gemm;
 };
 
 // Rows [first, first + count) of tiles of N:8 into target [count, in_features] bf16; `table` has expand_eights.

@@ -25,10 +25,10 @@ void multiply_emulated_pairs(const TilePiece& piece) {
   if (piece.dtype == DType::bf16) return simd::multiply_tile_pairs<Pairs>(piece);
   simd::multiply_tiles_f32<simd::Emulated<16>>(piece);
 }
-const TileKernels kEmulated4 = {"emulated4", simd::multiply_tiles_f32<simd::Emulated<4>>, nullptr, nullptr};
-const TileKernels kEmulated16 = {"emulated16", simd::multiply_tiles_f32<simd::Emulated<16>>, nullptr, nullptr};
+const TileKernels kEmulated4 = {"emulated4", simd::multiply_tiles_f32<simd::Emulated<4>>, nullptr, nullptr, nullptr};
+const TileKernels kEmulated16 = {"emulated16", simd::multiply_tiles_f32<simd::Emulated<16>>, nullptr, nullptr, nullptr};
 const TileKernels kEmulatedPairs = {"emulated_pairs", multiply_emulated_pairs, simd::round_tile_columns<Pairs>,
-                                    simd::expand_eights<Pairs>};
+                                    simd::expand_eights<Pairs>, nullptr};
 
 std::vector<const TileKernels*> all_kernels() {
   std::vector<const TileKernels*> kernels = usable_tables<TileKernels>();

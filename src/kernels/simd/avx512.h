@@ -156,6 +156,8 @@ struct Avx512Bf16 : Avx512 {  // and BF16, VBMI, VBMI2
     _mm_storeu_si128(reinterpret_cast<__m128i*>(target),
                      _mm_shuffle_epi8(source, _mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
   }
+  // Half h of every word, counted through the vector, = half (index[h] & 31) of table.
+  static I pick_halves(I table, I index) { return _mm512_permutexvar_epi16(index, table); }
   // Lane i = lane (index[i] & 15) of table; the higher bits of the index do not count.
   static I lookup16(I table, I index) { return _mm512_permutexvar_epi32(index, table); }
   // The lanes 4q ... 4q + 3 in every four lanes, and of these, lane i of every four in all of them.

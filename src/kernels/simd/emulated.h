@@ -139,6 +139,10 @@ struct Emulated {
     for (int k = 0; k < 16; ++k)
       target[k] = from[k] >= 128 ? std::byte{0} : static_cast<std::byte>(words[from[k] / 4] >> (8 * (from[k] % 4)));
   }
+  static I pick_halves(I table, I index) {
+    const auto half = [&](uint32_t from) { return table.lane[(from & 31) / 2] >> (16 * (from & 1)) & 0xffff; };
+    return make_words([&](int i) { return half(index.lane[i] & 0xffff) | half(index.lane[i] >> 16) << 16; });
+  }
   static I lookup16(I table, I index) {
     return make_words([&](int i) { return table.lane[index.lane[i] & 15]; });
   }

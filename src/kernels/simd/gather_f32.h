@@ -241,28 +241,22 @@ void multiply_f32(const GatherLists& lists, int64_t rows, const GatherPanel& pan
 template <typename V>
 constexpr GatherProduct make_gather_f32() {
   return {
-      .shape =
-          {
-              .lanes = V::kLanes,
-              .max_vectors = kMaxVectorsF32<V>,
-              .max_blocks = 4,
-              // Of 32 KiB (AVX2) or 48 KiB (AVX-512) in the first-level cache; sums stream through the rest.
-              .cache_bytes = V::kLanes == 16 ? 40 << 10 : 28 << 10,
-              .panel_bytes = 4,
-              .list_bytes = 64,  // sixteen rows of tiles at half density
-              .packed_bytes = 4,
-              .packed_tail = 4,
-              .max_columns = 256,
-              .row_tile = 128,
-              .narrow_row_tile = 64,
-              .row_group = kRowGroup,
-              .pack = pack_f32<V>,
-              .store = store_sums<V>,
-          },
+      .lanes = V::kLanes,
+      .max_vectors = kMaxVectorsF32<V>,
+      .max_blocks = 4,
+      // Of 32 KiB (AVX2) or 48 KiB (AVX-512) in the first-level cache; sums stream through the rest.
+      .cache_bytes = V::kLanes == 16 ? 40 << 10 : 28 << 10,
+      .list_bytes = 64,  // sixteen rows of tiles at half density
+      .max_columns = 256,
+      .row_tile = 128,
+      .narrow_row_tile = 64,
+      .row_group = kRowGroup,
       .tile_entries = NmTilesView::kGroups * NmTilesView::kKept,
+      .pack = pack_f32<V>,
       .list_tiles = list_tiles_f32<V>,
       .list_bits = list_bits_f32<V>,
       .multiply = multiply_f32<V>,
+      .store = store_sums<V>,
   };
 }
 
