@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kMaxRowTile = 128;  // of all products
 
-// How the product is cut. Depends on the shape and the kernels alone.
+// How the product is cut. It may depend on the number of threads, because no cut shows in the bits.
 struct Cut {
   int64_t vectors;       // in a slot: lanes * vectors tokens in a block
   int64_t chunk_tokens;  // tokens that are packed at once, several blocks
@@ -32,10 +32,10 @@ struct Cut {
                          std::min(product.max_columns, ceil_div(in_features, kColumnStep) * kColumnStep));
     column_blocks = ceil_div(in_features, columns);
     // Blocks of tokens share the lists of a piece, and its rows share the panels, but every core wants work.
-    constexpr int64_t kPieces = 16;
-    row_tile = out_features >= kPieces * product.row_tile ? product.row_tile : product.narrow_row_tile;
+    const int64_t pieces = 4 * thread_count();
+    row_tile = out_features >= pieces * product.row_tile ? product.row_tile : product.narrow_row_tile;
     const int64_t row_tiles = ceil_div(out_features, row_tile), blocks = ceil_div(per_chunk, vectors);
-    blocks_per_piece = std::clamp<int64_t>(blocks * row_tiles / kPieces, 1, blocks);
+    blocks_per_piece = std::clamp<int64_t>(blocks * row_tiles / pieces, 1, blocks);
   }
 
  private:
