@@ -220,6 +220,7 @@ void sparse_gemm(const BitRowsView& weight, MatrixView<const float> x, std::span
 }
 void sparse_gemm(const NmTilesView& weight, MatrixView<const float> x, std::span<const float> bias,
                  MatrixView<float> y) {
+  if (trivial(x, bias, y)) return;
   if (const TileGemmKernel* kernel = tile_gemm_kernel(kernels<TileKernels>(), weight))
     return tile_gemm(*kernel, weight, x, bias, y);
   sparse_gemm_with(kernels<GatherKernels>(), weight, x, bias, y);

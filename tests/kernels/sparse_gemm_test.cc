@@ -18,7 +18,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 std::vector<const GatherKernels*> all_kernels() {
   auto kernels = usable_tables<GatherKernels>();
-  for (const GatherKernels* emulated : emulated_gather_kernels()) kernels.push_back(emulated);
+  kernels.push_back(&emulated_gather_kernels());
   return kernels;
 }
 
@@ -40,12 +40,6 @@ struct Weight {
   }
 };
 
-// Pairs of bf16 are for tiles, and of 2:4 for whole groups.
-bool rounds_activations(const GatherKernels& kernels, const Weight& weight) {
-  return kernels.pairs != nullptr && weight.dtype == DType::bf16 && weight.tiles &&
-         (weight.tiles->view().of_eights() || weight.in % 4 == 0);
-}
-
 // Rows with a bit for every value that is not zero; the buffers end with the last value.
 Weight bit_weight(DType dtype, std::vector<float> dense, int64_t out, int64_t in) {
   Weight weight{dtype, out, in, rounded(dtype, dense), {}, {}, {}, {0}};
@@ -64,8 +58,8 @@ Weight bit_weight(DType dtype, std::vector<float> dense, int64_t out, int64_t in
   return weight;
 }
 
-Weight tile_weight(DType dtype, const std::vector<float>& dense, int64_t out, int64_t in, NmPattern pattern = {2, 4}) {
-  const auto packed = pack_nm(pattern, dtype, stored(dtype, dense), out, in);
+Weight tile_weight(DType dtype, const std::vector<float>& dense, int64_t out, int64_t in) {
+  const auto packed = pack_nm({2, 4}, dtype, stored(dtype, dense), out, in);
   EXPECT_TRUE(packed.ok());
   return {dtype, out, in, rounded(dtype, dense), make_nm_tiles(packed->view()), {}, {}, {}};
 }
@@ -81,10 +75,9 @@ void expect_product(const GatherKernels& kernels, const Weight& weight, const st
   weight.multiply(kernels, {inputs.data(), tokens, weight.in, x_stride}, bias,
                   {outputs.data(), tokens, weight.out, y_stride});
 
-  const auto used = rounds_activations(kernels, weight) ? rounded(DType::bf16, x) : x;
   for (int64_t t = 0; t < tokens; ++t) {
     for (int64_t o = 0; o < weight.out; ++o) {
-      auto reference = dot_reference(weight.dense.data() + o * weight.in, used.data() + t * weight.in, weight.in);
+      auto reference = dot_reference(weight.dense.data() + o * weight.in, x.data() + t * weight.in, weight.in);
       if (with_bias) {
         reference.value += bias[o];
         reference.magnitude += std::abs(bias[o]);
@@ -118,19 +111,6 @@ TEST(SparseGemm, TilesOfOddShapes) {
          {std::pair<int64_t, int64_t>{1, 32}, {16, 64}, {17, 30}, {45, 97}, {130, 135}, {257, 516}})
       for (const int64_t tokens : {1, 2, 9, 33, 100})
         expect_product(tile_weight(dtype, nm_values(out, in, {2, 4}), out, in), tokens, tokens % 2 == 0, "2:4");
-}
-
-TEST(SparseGemm, TilesOfEightsWhereThereArePairs) {
-  set_thread_count(2);
-  for (const NmPattern pattern : {NmPattern{4, 8}, {2, 8}, {1, 4}, {1, 2}})
-    for (const auto& [out, in] :
-         {std::pair<int64_t, int64_t>{1, 32}, {16, 64}, {17, 30}, {45, 97}, {130, 135}, {257, 516}})
-      for (const int64_t tokens : {1, 2, 9, 16, 33, 100}) {
-        const Weight weight = tile_weight(DType::bf16, nm_values(out, in, pattern), out, in, pattern);
-        const auto x = random_values(tokens * in, tokens);
-        for (const GatherKernels* kernels : all_kernels())
-          if (kernels->pairs != nullptr) expect_product(*kernels, weight, x, tokens, tokens % 2 == 0, pattern.text());
-      }
 }
 
 TEST(SparseGemm, EveryTokenCount) {
@@ -199,10 +179,6 @@ TEST(SparseGemm, AllPatternsOf2Of4And4Of8) {
     for (const DType dtype : kTypes) {
       expect_product(bit_weight(dtype, values, out, in), 21, false, "rows");
       if (group == 4) expect_product(tile_weight(dtype, values, out, in), 21, false, "tiles");
-      if (kept != 4 || dtype != DType::bf16) continue;
-      const Weight tiles = tile_weight(dtype, values, out, in, {kept, group});
-      for (const GatherKernels* kernels : all_kernels())
-        if (kernels->pairs != nullptr) expect_product(*kernels, tiles, random_values(21 * in, 1), 21, false, "tiles");
     }
   }
 }
@@ -255,10 +231,8 @@ TEST(SparseGemm, SameBitsForEveryThreadCountAndBatch) {
   const auto bias = random_values(out, 2);
   const auto values = nm_values(out, in, {2, 4});
   for (const DType dtype : {DType::f32, DType::bf16})
-    for (const Weight& weight : {tile_weight(dtype, values, out, in), bit_weight(dtype, values, out, in),
-                                 tile_weight(DType::bf16, nm_values(out, in, {4, 8}), out, in, {4, 8})})
+    for (const Weight& weight : {tile_weight(dtype, values, out, in), bit_weight(dtype, values, out, in)})
       for (const GatherKernels* kernels : usable_tables<GatherKernels>()) {
-        if (weight.tiles && weight.tiles->view().of_eights() && kernels->pairs == nullptr) continue;
         Matrix<float> expected(tokens, out);
         set_thread_count(1);
         weight.multiply(*kernels, {x.data(), tokens, in}, bias, expected.view());
