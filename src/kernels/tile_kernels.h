@@ -38,7 +38,7 @@ struct TileKernels {
   // inputs: ascending pairs of columns.
   void (*multiply)(const TilePiece& piece);
   // Not null where bf16 weights are multiplied in pairs (simd/few_tile_pairs.h), which takes x rounded to bf16, nearest
-  // even: the result is then off by up to 2^-9 of sum |w x| besides the rounding of the sum. Rounds 32 columns of x.
+  // even: the result is then off by up to 2^-8 of sum |w x| besides the rounding of the sum. Rounds 32 columns of x.
   void (*round_columns)(const float* x, std::byte* target);
 };
 
