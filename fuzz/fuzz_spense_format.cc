@@ -1,5 +1,6 @@
 // Spense tensors of a hostile checkpoint: what load_spense() accepts must be what docs/formats/spense.md allows, judged
-// here by plain loops, and must unpack as the page says; what it refuses must be wrong.
+// here by plain loops, and must unpack and run through every path without a read out of bounds; what it refuses must be
+// wrong.
 // Bytes: a valid weight by shape and seed, then edits of its four tensors.
 #include <algorithm>
 #include <cmath>
@@ -12,6 +13,7 @@
 #include "fuzz/fail.h"
 #include "fuzz/packed_claim.h"
 #include "io/tensor_store.h"
+#include "kernels/isa.h"
 #include "sparse/spense_storage.h"
 
 namespace esparse::fuzz {
@@ -188,13 +190,16 @@ void check_view(const Claim& claim, const SpenseView& view) {
   std::vector<std::byte> stored(dense.size() * dtype_bytes(view.dtype));
   convert_from_f32(view.dtype, dense, stored.data());
   if (unpack_spense(view) != stored) fail("unpack_spense: other values than the tensors have");
-  if (claim.in == 0) return;  // no model has such a linear
+  if (claim.in == 0 || claim.out == 0) return;  // no model has such a linear
   check_rows(view, dense);
-  if (view.pattern() != NmPattern{2, 4} || view.out_features == 0) return;
+  const bool rounded_x = current_isa() == Isa::avx512_bf16 && view.dtype == DType::bf16;
+  check_products(view, dense, claim.out, claim.in, rounded_x);
+  if (view.pattern() != NmPattern{2, 4} || std::get<NmView>(view.sparse).in_features == 0) return;
   SpenseView tiled = view;
   const NmTiles tiles = make_nm_tiles(std::get<NmView>(view.sparse));
   tiled.sparse = tiles.view();
   check_rows(tiled, dense);
+  check_products(tiled, dense, claim.out, claim.in, rounded_x);
 }
 
 void run(ByteSource source) {

@@ -2,6 +2,7 @@
 // of the caches, as a model larger than them does.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "base/matrix.h"
@@ -29,11 +30,14 @@ class ColdWeights {
 
  private:
   Status add_copies(const Matrix<float>& values, DType dtype, const BenchPattern& pattern);
+  Status add_spense(std::span<const std::byte> bytes, DType dtype, int64_t out_features, int64_t in_features,
+                    const BenchPattern& pattern);
 
   std::vector<std::vector<std::byte>> dense_;
   std::vector<NmMatrix> packed_;
   std::vector<BitmapMatrix> bitmaps_;
   std::vector<NmTiles> tiles_;
+  std::vector<SpenseMatrix> spense_;  // without the N:M region where that stands in tiles
   std::vector<WeightView> views_;
   int64_t weight_bytes_ = 0;
   size_t turn_ = 0;

@@ -8,10 +8,11 @@
 #include "sparse/dense_view.h"
 #include "sparse/nm_matrix.h"
 #include "sparse/nm_tiles.h"
+#include "sparse/spense_matrix.h"
 
 namespace esparse {
 
-using WeightView = std::variant<DenseView, NmView, NmTilesView, BitmapView>;
+using WeightView = std::variant<DenseView, NmView, NmTilesView, BitmapView, SpenseView>;
 
 inline int64_t weight_out_features(const WeightView& weight) {
   return std::visit([](const auto& view) { return view.out_features; }, weight);
