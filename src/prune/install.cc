@@ -16,13 +16,20 @@ Status set_weight(LinearLayer& linear, const Matrix<float>& weight) {
 
 namespace {
 
-Status pack(LinearLayer& linear, const PruneTarget& target) {
+Status pack(LinearLayer& linear, const PackTarget& wanted) {
+  const PruneTarget& target = wanted.target;
   if (target.kind == TargetKind::dense) return {};
   const auto& dense = std::get<DenseView>(linear.weight());
   const std::span bytes(dense.data, static_cast<size_t>(dense.out_features * dense.row_bytes()));
   if (target.kind == TargetKind::nm) {
     ESPARSE_ASSIGN_OR_RETURN(NmMatrix packed,
                              pack_nm(target.pattern, dense.dtype, bytes, dense.out_features, dense.in_features));
+    linear.set_packed(std::move(packed));
+    return {};
+  }
+  if (target.kind == TargetKind::spense) {
+    ESPARSE_ASSIGN_OR_RETURN(SpenseMatrix packed,
+                             pack_spense(wanted.layout, dense.dtype, bytes, dense.out_features, dense.in_features));
     linear.set_packed(std::move(packed));
     return {};
   }

@@ -50,6 +50,10 @@ Json linear_json(const PrunedLinear& linear) {
   if (linear.damping > 0) json["damping"] = linear.damping;
   if (linear.damping_asked > 0) json["damping_asked"] = linear.damping_asked;
   if (linear.exchanges > 0) json["exchanges"] = linear.exchanges;
+  if (linear.layout)
+    json["spense"] = {{"split", spense_axis_name(linear.layout->split)},
+                      {"pattern", linear.layout->pattern.text()},
+                      {"dense", linear.layout->dense}};
   if (linear.shuffle)
     json["shuffle"] = {{"retained_before", linear.shuffle->retained_before},
                        {"retained", linear.shuffle->retained},
@@ -74,6 +78,15 @@ Result<PrunedLinear> parse_linear(const Json& json, const std::string& label) {
   ESPARSE_ASSIGN_OR_RETURN(linear.damping, fields.number("damping", 0));
   ESPARSE_ASSIGN_OR_RETURN(linear.damping_asked, fields.number("damping_asked", 0));
   ESPARSE_ASSIGN_OR_RETURN(linear.exchanges, fields.integer("exchanges", 0));
+  if (fields.has("spense")) {
+    const JsonFields regions(fields.raw("spense"), label);
+    ESPARSE_ASSIGN_OR_RETURN(const std::string split, regions.string("split"));
+    ESPARSE_ASSIGN_OR_RETURN(const std::string pattern, regions.string("pattern"));
+    linear.layout.emplace();
+    linear.layout->split = split == spense_axis_name(SpenseSplit::out) ? SpenseSplit::out : SpenseSplit::in;
+    ESPARSE_ASSIGN_OR_RETURN(linear.layout->pattern, NmPattern::parse(pattern));
+    ESPARSE_ASSIGN_OR_RETURN(linear.layout->dense, regions.integer("dense"));
+  }
   if (fields.has("shuffle")) {
     const JsonFields shares(fields.raw("shuffle"), label);
     linear.shuffle.emplace();
