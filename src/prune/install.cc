@@ -41,6 +41,27 @@ Status pack(LinearLayer& linear, const PackTarget& wanted) {
 
 }  // namespace
 
+int64_t packed_bytes(const PackTarget& wanted, DType dtype, int64_t out_features, int64_t in_features) {
+  const auto nm_bytes = [&](int64_t out, int64_t in) {
+    const NmView view{.pattern = wanted.target.pattern, .dtype = dtype, .out_features = out, .in_features = in};
+    return view.values_bytes() + view.bitmask_bytes();
+  };
+  const int64_t dense = wanted.layout.dense, width = dtype_bytes(dtype);
+  switch (wanted.target.kind) {
+    case TargetKind::dense:
+      return out_features * in_features * width;
+    case TargetKind::nm:
+      return nm_bytes(out_features, in_features);
+    case TargetKind::spense:
+      return wanted.layout.split == SpenseSplit::out
+                 ? nm_bytes(out_features - dense, in_features) + dense * in_features * width
+                 : nm_bytes(out_features, in_features - dense) + out_features * dense * width;
+    case TargetKind::unstructured:
+      break;
+  }
+  ESPARSE_CHECK(false);
+}
+
 Status fold_and_pack(DecoderBlock& block, const BlockOrders& orders, const BlockTargets& targets,
                      const ModelConfig& config) {
   apply_channel_orders(block, orders, config);

@@ -25,6 +25,9 @@ struct PackTarget {
 // Per input site and linear, as linears_at() has them.
 using BlockTargets = std::array<std::vector<PackTarget>, kInputSites.size()>;
 
+// What a linear [out, in] of `dtype` takes once it is packed to a target that is not unstructured.
+int64_t packed_bytes(const PackTarget& target, DType dtype, int64_t out_features, int64_t in_features);
+
 // Folds the orders into the block and packs the linears: those pruned to N:M or Spense as such, unstructured ones as a
 // bitmap where that is smaller than dense.
 Status fold_and_pack(DecoderBlock& block, const BlockOrders& orders, const BlockTargets& targets,

@@ -8,7 +8,7 @@
 #include "prune/allocate_model.h"
 #include "prune/install.h"
 #include "prune/layer_problem.h"
-#include "prune/spense_block.h"
+#include "prune/site_problem.h"
 
 namespace esparse {
 namespace {
@@ -22,22 +22,6 @@ BlockRecipes block_recipes(const DecoderBlock& block, const Recipe& recipe, cons
     for (const LinearLayer* linear : block.linears_at(site))
       recipes[static_cast<size_t>(site)].push_back(recipe.for_linear(linear->name(), target));
   return recipes;
-}
-
-BlockRequest block_request(const BlockRecipes& recipes) {
-  BlockRequest request;
-  for (InputSite site : kInputSites) {
-    SiteRequest& asked = request[static_cast<size_t>(site)];
-    for (const LinearRecipe& recipe : recipes[static_cast<size_t>(site)]) {
-      if (!recipe.prunes()) continue;
-      asked.needs.merge(recipe.needs());
-      if (site == InputSite::output || site == InputSite::down)
-        asked.needs.residual |= recipe.update.refit && recipe.residual;
-      asked.entropy_range = recipe.entropy_range;
-      asked.entropy_bins = recipe.entropy_bins;
-    }
-  }
-  return request;
 }
 
 // One block on its way from dense to pruned.
@@ -113,12 +97,8 @@ class BlockPruner {
   Status solve_site(InputSite site, InputStatistics statistics) {
     const auto index = static_cast<size_t>(site);
     const auto linears = block_.linears_at(site);
-    LayerProblem problem;
-    for (size_t i = 0; i < linears.size(); ++i)
-      problem.linears.push_back({linears[i]->name(), linears[i]->weight_as_f32(), recipes_[index][i]});
-    problem.statistics = std::move(statistics);
-    if (site == InputSite::output) problem.freedom = {config_.num_heads, config_.num_kv_heads};
-    ESPARSE_RETURN_IF_ERROR(spense_.add_to(site, problem));
+    ESPARSE_ASSIGN_OR_RETURN(LayerProblem problem,
+                             make_site_problem(block_, site, recipes_[index], std::move(statistics), config_, spense_));
     ESPARSE_ASSIGN_OR_RETURN(LayerSolution solution, solve_layer(std::move(problem)));
     orders_[index] = std::move(solution.order);
     for (size_t i = 0; i < linears.size(); ++i) {

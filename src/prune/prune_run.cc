@@ -20,22 +20,6 @@ std::string dump(const Json& json, int indent = -1) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
-// Everything that decides the result, but for the weights: of each tensor only the beginning is looked at.
-uint64_t run_fingerprint(const Model& model, const Recipe& recipe, const PruneRunInputs& inputs) {
-  constexpr size_t kBytesPerTensor = 4096;
-  Fingerprint fingerprint;
-  fingerprint.add(dump(recipe.to_json()));
-  fingerprint.add(dump(inputs.facts));
-  fingerprint.add(dump(model.checkpoint().config));
-  for (const auto& [name, tensor] : model.checkpoint().tensors.tensors()) {
-    fingerprint.add(name);
-    fingerprint.add(std::as_bytes(std::span(tensor.shape)));
-    fingerprint.add(tensor.data.first(std::min(kBytesPerTensor, tensor.data.size())));
-  }
-  for (const auto& window : inputs.windows) fingerprint.add(std::as_bytes(std::span(window)));
-  return fingerprint.value();
-}
-
 Json linear_json(const PrunedLinear& linear) {
   Json json = {{"name", linear.name},
                {"pattern", linear.pattern},
@@ -248,6 +232,21 @@ class PruneRun {
 };
 
 }  // namespace
+
+uint64_t run_fingerprint(const Model& model, const Recipe& recipe, const PruneRunInputs& inputs) {
+  constexpr size_t kBytesPerTensor = 4096;
+  Fingerprint fingerprint;
+  fingerprint.add(dump(recipe.to_json()));
+  fingerprint.add(dump(inputs.facts));
+  fingerprint.add(dump(model.checkpoint().config));
+  for (const auto& [name, tensor] : model.checkpoint().tensors.tensors()) {
+    fingerprint.add(name);
+    fingerprint.add(std::as_bytes(std::span(tensor.shape)));
+    fingerprint.add(tensor.data.first(std::min(kBytesPerTensor, tensor.data.size())));
+  }
+  for (const auto& window : inputs.windows) fingerprint.add(std::as_bytes(std::span(window)));
+  return fingerprint.value();
+}
 
 Status check_interrupted(const ResumableDirectory& directory, bool resume, bool start_over) {
   if (resume || start_over || !fs::exists(state_path(directory))) return {};

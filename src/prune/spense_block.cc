@@ -32,6 +32,13 @@ SelectionVote vote_of(MatrixView<const float> weight, const InputStatistics& sta
 
 }  // namespace
 
+SpenseLayout planned_layout(InputSite site, const LinearRecipe& recipe, int64_t out_features, int64_t in_features,
+                            const ModelConfig& config) {
+  const SpenseSplit split = split_of(site, recipe.spense.mode);
+  const int64_t size = split == SpenseSplit::out ? out_features : in_features;
+  return {split, recipe.target.pattern, dense_count(site, size, recipe.target.dense_fraction, config)};
+}
+
 bool SpenseBlock::is_aligned(InputSite site, const LinearRecipe& recipe) const {
   return at_neurons(site) && recipe.is_spense() && recipe.spense.mode == SpenseMode::neuron_aligned;
 }

@@ -23,6 +23,10 @@ using BlockRecipes = std::array<std::vector<LinearRecipe>, kInputSites.size()>;
 // neurons or channels dense must agree on how it is chosen.
 Status check_spense_block(const DecoderBlock& block, const BlockRecipes& recipes);
 
+// How a Spense linear of the shape [out, in] is split; the same as SpenseBlock::layout() without having chosen.
+SpenseLayout planned_layout(InputSite site, const LinearRecipe& recipe, int64_t out_features, int64_t in_features,
+                            const ModelConfig& config);
+
 class SpenseBlock {
  public:
   // The block is still dense; all of this must live as long as this object.
