@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "base/timing.h"
+#include "kernels/few.h"
 
 namespace esparse {
 namespace {
@@ -59,8 +60,10 @@ Status ColdWeights::add_copies(const Matrix<float>& values, DType dtype, const B
   std::vector<std::byte> bytes = stored_rows(values, dtype, pattern);
   if (pattern.dense()) {
     weight_bytes_ = static_cast<int64_t>(bytes.size());
-    repeat(dense_, std::move(bytes), copies_for(weight_bytes_));
-    for (const auto& copy : dense_) views_.push_back(DenseView{dtype, values.rows(), values.cols(), copy.data()});
+    for (int64_t copy = 0; copy < copies_for(weight_bytes_); ++copy) {  // in large pages, as tiles are
+      std::copy(bytes.begin(), bytes.end(), dense_.emplace_back(weight_bytes_).data());
+      views_.push_back(DenseView{dtype, values.rows(), values.cols(), dense_.back().data()});
+    }
     return {};
   }
   if (pattern.dense_fraction) return add_spense(bytes, dtype, values.rows(), values.cols(), pattern);
@@ -73,7 +76,7 @@ Status ColdWeights::add_copies(const Matrix<float>& values, DType dtype, const B
   }
   ESPARSE_ASSIGN_OR_RETURN(NmMatrix packed, pack_nm(*pattern.nm, dtype, bytes, values.rows(), values.cols()));
   const NmView view = packed.view();
-  if (fits_tiles(view)) {
+  if (runs_in_tiles(view)) {
     weight_bytes_ = make_nm_tiles(view).view().bytes();
     for (int64_t copy = 0; copy < copies_for(weight_bytes_); ++copy) tiles_.push_back(make_nm_tiles(view));
     for (const auto& copy : tiles_) views_.push_back(copy.view());
@@ -90,22 +93,23 @@ Status ColdWeights::add_spense(std::span<const std::byte> bytes, DType dtype, in
                                const BenchPattern& pattern) {
   const SpenseLayout layout = pattern.layout(out_features, in_features);
   ESPARSE_ASSIGN_OR_RETURN(SpenseMatrix packed, pack_spense(layout, dtype, bytes, out_features, in_features));
-  const bool tiled = fits_tiles(packed.sparse.view());
-  SpenseView first = packed.view();
-  if (tiled) {
-    tiles_.push_back(make_nm_tiles(packed.sparse.view()));
-    first.sparse = tiles_.back().view();
-  }
-  weight_bytes_ = first.bytes();
+  const bool tiled = runs_in_tiles(packed.sparse.view());
+  if (tiled) tiles_.push_back(make_nm_tiles(packed.sparse.view()));
+  const auto region = [&](size_t copy) -> std::variant<NmView, NmTilesView> {
+    if (tiled) return tiles_[copy].view();
+    return packed_[copy].view();
+  };
+  SpenseView view = packed.view();
+  if (tiled) view.sparse = tiles_[0].view();
+  weight_bytes_ = view.bytes();
   const int64_t copies = copies_for(weight_bytes_);
   for (int64_t copy = 1; tiled && copy < copies; ++copy) tiles_.push_back(make_nm_tiles(packed.sparse.view()));
-  if (tiled) packed.sparse = {};
-  repeat(spense_, std::move(packed), copies);
-  for (size_t copy = 0; copy < spense_.size(); ++copy) {
-    SpenseView view = first;
-    view.dense.data = spense_[copy].dense.data();
-    view.sparse = spense_[copy].sparse.view();
-    if (tiled) view.sparse = tiles_[copy].view();
+  for (int64_t copy = 0; copy < copies; ++copy)
+    std::copy(packed.dense.begin(), packed.dense.end(), dense_.emplace_back(view.dense.bytes()).data());
+  if (!tiled) repeat(packed_, std::move(packed.sparse), copies);
+  for (size_t copy = 0; copy < dense_.size(); ++copy) {
+    view.dense.data = dense_[copy].data();
+    view.sparse = region(copy);
     views_.push_back(view);
   }
   return {};

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/large_bytes.h"
 #include "base/matrix.h"
 #include "base/status.h"
 #include "bench/bench_pattern.h"
@@ -33,11 +34,10 @@ class ColdWeights {
   Status add_spense(std::span<const std::byte> bytes, DType dtype, int64_t out_features, int64_t in_features,
                     const BenchPattern& pattern);
 
-  std::vector<std::vector<std::byte>> dense_;
+  std::vector<LargeBytes> dense_;
   std::vector<NmMatrix> packed_;
   std::vector<BitmapMatrix> bitmaps_;
   std::vector<NmTiles> tiles_;
-  std::vector<SpenseMatrix> spense_;  // without the N:M region where that stands in tiles
   std::vector<WeightView> views_;
   int64_t weight_bytes_ = 0;
   size_t turn_ = 0;

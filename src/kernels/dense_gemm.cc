@@ -86,8 +86,7 @@ void multiply(const SpenseView& weight, MatrixView<const float> x, std::span<con
 
 void dense_gemm(const WeightView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y,
                 Into into) {
-  const auto* dense = std::get_if<DenseView>(&weight);
-  if (dense != nullptr && bf16_gemm(*dense, x, bias, y, into)) return;
+  if (bf16_gemm(weight, x, bias, y, into)) return;
   std::visit([&](const auto& view) { multiply(view, x, bias, y, into); }, weight);
 }
 

@@ -21,4 +21,8 @@ void few_linear(const NmTilesView& weight, MatrixView<const float> x, std::span<
 // Both regions of some rows one after the other, all rows in one parallel region.
 void few_linear(const SpenseView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y);
 
+// Whether this weight had better stand in tiles on this processor: 2:4 everywhere, N:8 where pairs of bf16 are
+// multiplied.
+bool runs_in_tiles(const NmView& packed);
+
 }  // namespace esparse

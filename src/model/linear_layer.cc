@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "kernels/few.h"
 #include "kernels/linear.h"
 #include "sparse/bitmap_storage.h"
 #include "sparse/nm_storage.h"
@@ -171,7 +172,7 @@ bool LinearLayer::arrange_for_running() {
   auto* spense = std::get_if<SpenseView>(&weight_);
   const auto* packed = std::get_if<NmView>(&weight_);
   if (spense != nullptr) packed = std::get_if<NmView>(&spense->sparse);
-  if (packed == nullptr || !fits_tiles(*packed)) return false;
+  if (packed == nullptr || !runs_in_tiles(*packed)) return false;
   const auto owned = std::make_shared<const NmTiles>(make_nm_tiles(*packed));
   if (spense == nullptr) {
     set_weight(owned->view(), owned);

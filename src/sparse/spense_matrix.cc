@@ -48,7 +48,7 @@ int64_t spense_dense_count(int64_t size, double fraction) {
 
 NmPattern SpenseView::pattern() const {
   const auto* packed = std::get_if<NmView>(&sparse);
-  return packed != nullptr ? packed->pattern : NmPattern{NmTilesView::kKept, NmTilesView::kGroup};
+  return packed != nullptr ? packed->pattern : std::get<NmTilesView>(sparse).pattern;
 }
 
 int64_t SpenseView::bytes() const {

@@ -10,6 +10,7 @@
 #include "kernels/linear.h"
 #include "kernels/linear_group.h"
 #include "kernels/reference.h"
+#include "kernels/tile_kernels.h"
 
 namespace esparse {
 namespace {
@@ -20,6 +21,8 @@ constexpr int64_t kPadding = 3;  // floats between two rows of x and of y
 // Of eight significant bits, to nearest: what kernels for bf16 weights may do to the inputs with AVX-512 BF16.
 constexpr double kBf16Rounding = 0x1p-8;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+bool has_tiles_of_eights() { return kernels<TileKernels>().round_columns != nullptr; }
 
 // A weight and the values that it stands for.
 struct Weight {
@@ -34,7 +37,7 @@ struct Weight {
     values = rounded(dtype, values);
     packed = pack_spense(layout, dtype, stored(dtype, values), out, in).value();
     SpenseView spense = packed.view();
-    if (tiled) {
+    if (tiled && (layout.pattern == NmPattern{2, 4} || (dtype == DType::bf16 && has_tiles_of_eights()))) {
       tiles = make_nm_tiles(packed.sparse.view());
       spense.sparse = tiles.view();
     }
@@ -184,7 +187,8 @@ TEST_P(SpenseLinear, GroupsAndGatesGiveTheSameBits) {
 INSTANTIATE_TEST_SUITE_P(Forms, SpenseLinear,
                          testing::Values(Case{SpenseSplit::out, {2, 4}, true}, Case{SpenseSplit::in, {2, 4}, true},
                                          Case{SpenseSplit::out, {2, 4}, false}, Case{SpenseSplit::in, {2, 4}, false},
-                                         Case{SpenseSplit::out, {6, 8}, false}, Case{SpenseSplit::in, {3, 7}, false}),
+                                         Case{SpenseSplit::out, {6, 8}, false}, Case{SpenseSplit::in, {3, 7}, false},
+                                         Case{SpenseSplit::out, {6, 8}, true}, Case{SpenseSplit::in, {4, 8}, true}),
                          [](const auto& instance) {
                            const Case& c = instance.param;
                            return fmt::format("{}_{}of{}{}", spense_axis_name(c.split), c.pattern.kept, c.pattern.group,

@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/bf16_gemm.h"
 #include "model/model.h"
 #include "prune/model_writer.h"
 #include "prune/recipe.h"
@@ -95,6 +96,11 @@ inline void make_dense(Model& model) {
         convert_from_f32(linear->dtype(), weight.values(), bytes.data());
         linear->set_dense(std::move(bytes));
       }
+}
+
+// Between two orders of the same sums. Where inputs are rounded to bf16, what falls to the other side is off by 2^-7.
+inline float rounding_of(const Model& model) {
+  return has_bf16_gemm() && model.blocks()[0].q.dtype() == DType::bf16 ? 0x1p-4f : 2e-6f;
 }
 
 }  // namespace esparse
