@@ -12,7 +12,7 @@
 #include "fuzz/byte_source.h"
 #include "fuzz/exact_bytes.h"
 #include "fuzz/fail.h"
-#include "fuzz/reference.h"
+#include "fuzz/packed_claim.h"
 #include "io/tensor_store.h"
 #include "kernels/few.h"
 #include "kernels/linear.h"
@@ -21,14 +21,6 @@
 
 namespace esparse::fuzz {
 namespace {
-
-struct Tensor {
-  std::string name;
-  DType dtype;
-  std::vector<int64_t> shape;
-  std::vector<std::byte> bytes;
-  bool present = true;
-};
 
 struct Claim {
   int64_t out, in;  // of the model's configuration
@@ -47,9 +39,6 @@ struct Claim {
     return (std::to_integer<unsigned>(bitmask.bytes[row * bitmask.shape[1] + column / 8]) >> (column % 8) & 1) != 0;
   }
 };
-
-// ceil(N * width / M), the kept columns of a group of that width.
-int64_t kept_of(int64_t kept, int64_t group, int64_t width) { return (kept * width + group - 1) / group; }
 
 Claim valid_claim(ByteSource& source) {
   Claim claim;
@@ -86,41 +75,14 @@ Claim valid_claim(ByteSource& source) {
   return claim;
 }
 
-void overwrite(Tensor& tensor, ByteSource& source) {
-  const auto at = source.take<uint32_t>();
-  const auto word = source.take<uint16_t>();
-  if (tensor.bytes.size() < 2) return;
-  std::memcpy(tensor.bytes.data() + at % (tensor.bytes.size() - 1), &word, 2);
-}
-
-void flip_bit(Tensor& tensor, ByteSource& source) {
-  const auto bit = source.take<uint16_t>();
-  if (tensor.bytes.empty()) return;
-  tensor.bytes[bit / 8 % tensor.bytes.size()] ^= std::byte{1} << (bit % 8);
-}
-
 void edit(Claim& claim, ByteSource& source) {
   Tensor* const tensors[] = {&claim.values, &claim.bitmask, &claim.shape};
   Tensor& tensor = *source.one_of(tensors);
-  switch (source.in_range(0, 7)) {
-    case 0:
-      return overwrite(tensor, source);
-    case 1:
-      return flip_bit(tensor, source);
+  const auto kind = source.in_range(0, 7);
+  switch (kind) {
     case 2:
       if (claim.shape.bytes.size() == 20)
         claim.set_record(static_cast<int>(source.in_range(0, 4)), source.take<int32_t>());
-      return;
-    case 3:
-      tensor.shape[source.take<uint8_t>() % tensor.shape.size()] = source.take<int64_t>();
-      return;
-    case 4:
-      tensor.dtype = static_cast<DType>(source.in_range(0, static_cast<int>(DType::boolean)));
-      return;
-    case 5:  // as many bytes as the (damaged) shape and type ask for, so that the store has nothing to refuse
-      tensor.shape.back() = source.in_range(0, 300);
-      tensor.bytes.resize(static_cast<size_t>(std::abs(tensor.shape[0] % 64)) * tensor.shape.back() *
-                          dtype_bytes(tensor.dtype));
       return;
     case 6:
       (source.flag() ? tensor.present : claim.dense_too) ^= true;
@@ -128,6 +90,8 @@ void edit(Claim& claim, ByteSource& source) {
     case 7:
       (source.flag() ? claim.out : claim.in) = source.take<int32_t>();
       return;
+    default:
+      return edit_tensor(tensor, kind, source);
   }
 }
 
@@ -177,25 +141,6 @@ std::vector<float> dense_of(const Claim& claim) {
     for (int64_t column = 0; column < claim.in; ++column)
       if (claim.bit(row, column)) dense[row * claim.in + column] = values[next++];
   return dense;
-}
-
-void check_products(const WeightView& weight, const std::vector<float>& dense, int64_t out, int64_t in,
-                    bool rounded_x) {
-  const int64_t tokens = 2;
-  std::vector<float> x(static_cast<size_t>(tokens * in)), y(static_cast<size_t>(tokens * out));
-  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 13) / 8 - 0.75f;
-  for (const LinearPath path : possible_paths(weight, tokens)) {
-    LinearPlan plan;
-    plan.paths.fill(path);
-    linear(weight, {x.data(), tokens, in}, {}, MatrixView<float>(y.data(), tokens, out), plan);
-    for (int64_t t = 0; t < tokens; ++t)
-      for (int64_t o = 0; o < out; ++o) {
-        Sum sum(0.0f);
-        for (int64_t i = 0; i < in; ++i) sum.add(dense[o * in + i], x[t * in + i]);
-        if (!sum.agrees(y[t * out + o], rounded_x))
-          fail("{}: row {}: {}, expected {}", path_name(path), o, y[t * out + o], sum.value());
-      }
-  }
 }
 
 void check_view(const Claim& claim, const NmView& view) {

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "bench/comma_list.h"
+#include "sparse/spense_pattern.h"
 
 namespace esparse {
 namespace {
@@ -12,8 +13,15 @@ namespace {
 constexpr std::string_view kUnstructured = "unstructured:";
 
 Result<BenchPattern> parse_one(std::string_view text) {
-  BenchPattern pattern{std::string(text), {}, {}};
+  BenchPattern pattern{std::string(text)};
   if (text == "dense") return pattern;
+  if (SpensePattern::is_meant(text)) {
+    const auto spense = SpensePattern::parse(text);
+    if (!spense.ok()) return spense.status().with_context("--pattern");
+    pattern.nm = spense->nm;
+    pattern.dense_fraction = spense->dense_fraction.value_or(kDefaultDenseFraction);
+    return pattern;
+  }
   if (text.starts_with(kUnstructured)) {
     const std::string_view number = text.substr(kUnstructured.size());
     double density = 0;
@@ -26,7 +34,8 @@ Result<BenchPattern> parse_one(std::string_view text) {
   }
   const auto nm = NmPattern::parse(text);
   if (!nm.ok())
-    return invalid_argument("--pattern: expected N:M, unstructured:DENSITY or dense: {}", nm.status().message());
+    return invalid_argument("--pattern: expected N:M, unstructured:DENSITY, spense:FRACTION or dense: {}",
+                            nm.status().message());
   pattern.nm = *nm;
   return pattern;
 }
@@ -54,8 +63,20 @@ Result<std::vector<BenchPattern>> BenchPattern::parse_list(std::string_view text
   return patterns;
 }
 
-void apply_pattern(const BenchPattern& pattern, int64_t row, std::span<float> values) {
+SpenseLayout BenchPattern::layout(int64_t out_features, int64_t in_features) const {
+  const bool rows = out_features > in_features;
+  return {rows ? SpenseSplit::out : SpenseSplit::in, *nm,
+          spense_dense_count(rows ? out_features : in_features, *dense_fraction)};
+}
+
+void apply_pattern(const BenchPattern& pattern, int64_t rows, int64_t row, std::span<float> values) {
   std::minstd_rand random(static_cast<uint32_t>(row % 2147483646 + 1));
+  if (pattern.dense_fraction) {
+    const auto columns = static_cast<int64_t>(values.size());
+    const SpenseLayout layout = pattern.layout(rows, columns);
+    if (layout.split == SpenseSplit::out && row >= rows - layout.dense) return;
+    if (layout.split == SpenseSplit::in) values = values.first(static_cast<size_t>(columns - layout.dense));
+  }
   if (pattern.nm) keep_nm(*pattern.nm, random, values);
   if (!pattern.density) return;
   const auto limit = static_cast<uint32_t>(*pattern.density * static_cast<double>(std::minstd_rand::max()));

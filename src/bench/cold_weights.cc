@@ -27,7 +27,7 @@ std::vector<std::byte> stored_rows(const Matrix<float>& values, DType dtype, con
   std::vector<std::byte> bytes(static_cast<size_t>(values.rows() * row_bytes));
   parallel_for(values.rows(), [&](int64_t row, int) {
     std::vector<float> kept(values.row(row).begin(), values.row(row).end());
-    apply_pattern(pattern, row, kept);
+    apply_pattern(pattern, values.rows(), row, kept);
     convert_from_f32(dtype, kept, bytes.data() + row * row_bytes);
   });
   return bytes;
@@ -66,6 +66,7 @@ Status ColdWeights::add_copies(const Matrix<float>& values, DType dtype, const B
     }
     return {};
   }
+  if (pattern.dense_fraction) return add_spense(bytes, dtype, values.rows(), values.cols(), pattern);
   if (pattern.density) {
     ESPARSE_ASSIGN_OR_RETURN(BitmapMatrix packed, pack_bitmap(dtype, bytes, values.rows(), values.cols()));
     weight_bytes_ = packed.view().values_bytes() + packed.view().bitmask_bytes();
@@ -84,6 +85,33 @@ Status ColdWeights::add_copies(const Matrix<float>& values, DType dtype, const B
   weight_bytes_ = view.values_bytes() + view.bitmask_bytes();
   repeat(packed_, std::move(packed), copies_for(weight_bytes_));
   for (const auto& copy : packed_) views_.push_back(copy.view());
+  return {};
+}
+
+// The regions take turns together, each in copies of its own.
+Status ColdWeights::add_spense(std::span<const std::byte> bytes, DType dtype, int64_t out_features, int64_t in_features,
+                               const BenchPattern& pattern) {
+  const SpenseLayout layout = pattern.layout(out_features, in_features);
+  ESPARSE_ASSIGN_OR_RETURN(SpenseMatrix packed, pack_spense(layout, dtype, bytes, out_features, in_features));
+  const bool tiled = runs_in_tiles(packed.sparse.view());
+  if (tiled) tiles_.push_back(make_nm_tiles(packed.sparse.view()));
+  const auto region = [&](size_t copy) -> std::variant<NmView, NmTilesView> {
+    if (tiled) return tiles_[copy].view();
+    return packed_[copy].view();
+  };
+  SpenseView view = packed.view();
+  if (tiled) view.sparse = tiles_[0].view();
+  weight_bytes_ = view.bytes();
+  const int64_t copies = copies_for(weight_bytes_);
+  for (int64_t copy = 1; tiled && copy < copies; ++copy) tiles_.push_back(make_nm_tiles(packed.sparse.view()));
+  for (int64_t copy = 0; copy < copies; ++copy)
+    std::copy(packed.dense.begin(), packed.dense.end(), dense_.emplace_back(view.dense.bytes()).data());
+  if (!tiled) repeat(packed_, std::move(packed.sparse), copies);
+  for (size_t copy = 0; copy < dense_.size(); ++copy) {
+    view.dense.data = dense_[copy].data();
+    view.sparse = region(copy);
+    views_.push_back(view);
+  }
   return {};
 }
 

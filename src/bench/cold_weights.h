@@ -2,6 +2,7 @@
 // of the caches, as a model larger than them does.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "base/large_bytes.h"
@@ -30,6 +31,8 @@ class ColdWeights {
 
  private:
   Status add_copies(const Matrix<float>& values, DType dtype, const BenchPattern& pattern);
+  Status add_spense(std::span<const std::byte> bytes, DType dtype, int64_t out_features, int64_t in_features,
+                    const BenchPattern& pattern);
 
   std::vector<LargeBytes> dense_;
   std::vector<NmMatrix> packed_;

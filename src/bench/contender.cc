@@ -87,7 +87,7 @@ Status check_contender(const Contender& contender, DType dtype, const BenchPatte
   int64_t zeros = 0, looked_at = 0;
   for (const int64_t row : spread(product.y.cols(), kRows)) {
     std::vector<float> weights(product.values.row(row).begin(), product.values.row(row).end());
-    apply_pattern(pattern, row, weights);
+    apply_pattern(pattern, product.y.cols(), row, weights);
     for (const int64_t token : spread(product.y.rows(), kTokens)) {
       const Sum exact = exact_output(weights, product.x.row(token));
       const double got = product.y(token, row);

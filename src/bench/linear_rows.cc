@@ -15,7 +15,7 @@ namespace {
 constexpr int kFewestRepetitions = 3;
 constexpr int kTrialTurns = 3;  // to find the fastest kernel of either side
 
-const BenchPattern kDense{"dense", {}, {}};
+const BenchPattern kDense{"dense"};
 
 class Deadline {
  public:

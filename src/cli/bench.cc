@@ -138,7 +138,9 @@ void add_options(CLI::App& sub, BenchCommand& command) {
       ->check(at_least_one());
   sub.add_option("--shapes", command.shapes, "Without MODEL: " + known_shape_names() + ", or OUTxIN; several by commas")
       ->capture_default_str();
-  sub.add_option("--pattern", command.patterns, "N:M, unstructured:DENSITY or dense; several by commas")
+  sub.add_option("--pattern", command.patterns,
+                 "N:M, unstructured:DENSITY, spense:FRACTION[:N:M] (that share of the longer side dense) or dense; "
+                 "several by commas")
       ->capture_default_str();
   sub.add_option("--tokens", command.tokens, "Token counts, by commas")->capture_default_str();
   sub.add_option("--dtype", command.dtype, "bf16, f16 or f32")->capture_default_str();

@@ -9,6 +9,7 @@
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "cli/commands.h"
+#include "cli/prune_budget.h"
 #include "prune/estimate.h"
 #include "prune/prune_run.h"
 #include "prune/recipe_file.h"
@@ -25,9 +26,10 @@ constexpr int64_t kDefaultSeqlen = 2048;  // Wanda, SparseGPT and E-Sparse
 struct PruneCommand {
   CommonOptions common;
   std::string model, output, tokenizer, calib;
-  std::string recipe = "esparse";
+  std::string recipe;                                         // empty: esparse, best for a budget
   std::vector<std::pair<std::string, std::string>> settings;  // of the command line, on top of the recipe
   std::string memory_budget;
+  BudgetOptions budget;
   int64_t samples = 128, seqlen = 0;
   uint64_t seed = 0;
   bool force = false, resume = false;
@@ -40,15 +42,19 @@ struct PruneCommand {
   Json facts(bool calibrated, int64_t length) const;
   Result<std::optional<int64_t>> budget_bytes() const;
   Result<bool> plan(const Model& pruned, const Recipe& chosen, int64_t windows, int64_t length,
-                    std::optional<int64_t> budget) const;
+                    std::optional<int64_t> memory) const;
   Status print(const Recipe& chosen, const PruneReport& report, double seconds) const;
+  Status search(const Recipe& chosen, ResumableDirectory& directory) const;
   Status run() const;
 };
 
 Result<Recipe> PruneCommand::effective_recipe() const {
-  ESPARSE_ASSIGN_OR_RETURN(Recipe chosen, load_recipe(recipe));
-  for (const auto& [name, value] : settings)
+  ESPARSE_ASSIGN_OR_RETURN(Recipe chosen, load_recipe(!recipe.empty() ? recipe : budget.asked() ? "best" : "esparse"));
+  for (const auto& [name, value] : settings) {
+    if (budget.asked() && name == "pattern")
+      return invalid_argument("--pattern: a budget search chooses the patterns; name its --candidates");
     ESPARSE_RETURN_IF_ERROR(chosen.set(name, value).with_context("command line"));
+  }
   ESPARSE_RETURN_IF_ERROR(chosen.validate());
   return chosen;
 }
@@ -67,7 +73,7 @@ Result<std::vector<std::vector<int32_t>>> PruneCommand::calibration_windows(cons
 Status PruneCommand::check_output_spares_inputs() const {
   std::error_code ignored;
   const auto target = std::filesystem::weakly_canonical(output, ignored);
-  for (const std::string& input : {model, calib, tokenizer}) {
+  for (const std::string& input : {model, calib, tokenizer, budget.held_out}) {
     if (input.empty()) continue;
     const auto source = std::filesystem::weakly_canonical(input, ignored);
     if (std::mismatch(target.begin(), target.end(), source.begin(), source.end()).first == target.end())
@@ -96,13 +102,13 @@ Result<std::optional<int64_t>> PruneCommand::budget_bytes() const {
 
 // Says what the run will take. True: sites have to be gathered one at a time to keep the budget.
 Result<bool> PruneCommand::plan(const Model& pruned, const Recipe& chosen, int64_t windows, int64_t length,
-                                std::optional<int64_t> budget) const {
+                                std::optional<int64_t> memory) const {
   PruneEstimate estimate = estimate_pruning(pruned, chosen, windows, length, false);
-  const bool singly = budget && estimate.resident_bytes > *budget;
+  const bool singly = memory && estimate.resident_bytes > *memory;
   if (singly) {
     estimate = estimate_pruning(pruned, chosen, windows, length, true);
-    if (estimate.resident_bytes > *budget)
-      return invalid_argument("--memory-budget: {} are not enough; this run needs about {}", format_bytes(*budget),
+    if (estimate.resident_bytes > *memory)
+      return invalid_argument("--memory-budget: {} are not enough; this run needs about {}", format_bytes(*memory),
                               format_bytes(estimate.resident_bytes));
   }
   if (!common.json)
@@ -205,14 +211,43 @@ Status PruneCommand::print(const Recipe& chosen, const PruneReport& report, doub
   return print_out(table.text() + subsampling_note(chosen, report) + warnings(report, totals));
 }
 
+// Everything that a search measures is on text that its models are not calibrated on.
+Status PruneCommand::search(const Recipe& chosen, ResumableDirectory& directory) const {
+  BudgetSearch asked;
+  ESPARSE_RETURN_IF_ERROR(apply_budget_options(budget, asked));
+  if (calib.empty()) return invalid_argument("--calib: a budget search needs a calibration text");
+  ESPARSE_ASSIGN_OR_RETURN(std::vector<std::string> documents, read_documents(calib));
+  std::vector<std::string> held_out;
+  if (budget.held_out.empty()) {
+    held_out = split_held_out(documents);
+  } else {
+    ESPARSE_ASSIGN_OR_RETURN(held_out, read_documents(budget.held_out));
+  }
+  ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer, OpenFor::pruning));
+  const int64_t length = seqlen != 0 ? seqlen : std::min(kDefaultSeqlen, session.model->config().max_positions);
+  asked.recipe = chosen;
+  asked.prune = {.windows = {}, .facts = facts(true, length), .tokenizer_file = session.tokenizer_file};
+  ESPARSE_ASSIGN_OR_RETURN(asked.prune.windows, calibration_windows(session, documents, length));
+  ESPARSE_ASSIGN_OR_RETURN(asked.held_out,
+                           held_out_windows(held_out, *session.tokenizer, length, budget.held_out_tokens,
+                                            budget.held_out.empty() ? calib : budget.held_out));
+  asked.open_dense = [this]() -> Result<std::unique_ptr<Model>> {
+    ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(model));
+    return Model::load(std::move(checkpoint));
+  };
+  return run_budget(std::move(asked), budget, directory, resume, common.json);
+}
+
 Status PruneCommand::run() const {
   set_thread_count(common.threads);
   const auto start = std::chrono::steady_clock::now();
   ESPARSE_ASSIGN_OR_RETURN(const Recipe chosen, effective_recipe());
-  ESPARSE_ASSIGN_OR_RETURN(const std::optional<int64_t> budget, budget_bytes());
+  ESPARSE_ASSIGN_OR_RETURN(const std::optional<int64_t> memory, budget_bytes());
   ESPARSE_RETURN_IF_ERROR(check_output_spares_inputs());
   ESPARSE_ASSIGN_OR_RETURN(ResumableDirectory directory, ResumableDirectory::open(output, force));
-  ESPARSE_RETURN_IF_ERROR(check_interrupted(directory, resume, force));
+  ESPARSE_RETURN_IF_ERROR(check_interrupted(directory, resume && !budget.asked(), force));
+  ESPARSE_RETURN_IF_ERROR(check_interrupted_search(directory, resume && budget.asked(), force));
+  if (budget.asked()) return search(chosen, directory);
   std::vector<std::string> documents;  // read first: a mistyped path is noticed before a large model is checked
   if (!calib.empty()) {
     ESPARSE_ASSIGN_OR_RETURN(documents, read_documents(calib));
@@ -228,7 +263,7 @@ Status PruneCommand::run() const {
     ESPARSE_ASSIGN_OR_RETURN(inputs.windows, calibration_windows(session, documents, length));
   }
   ESPARSE_ASSIGN_OR_RETURN(inputs.one_site_at_a_time,
-                           plan(*session.model, chosen, static_cast<int64_t>(inputs.windows.size()), length, budget));
+                           plan(*session.model, chosen, static_cast<int64_t>(inputs.windows.size()), length, memory));
   ESPARSE_ASSIGN_OR_RETURN(const PruneReport report, run_pruning(*session.model, chosen, inputs, directory, resume));
   return print(chosen, report, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
@@ -265,8 +300,8 @@ CommandBody add_prune_command(CLI::App& app) {
   sub->add_option("MODEL", command->model, "Model directory (Hugging Face), or a llama2.c .bin file")->required();
   sub->add_option("-o,--output", command->output, "Directory to write; refused if it exists, unless --force")
       ->required();
-  sub->add_option("--recipe", command->recipe, "Name of a shipped recipe ('esparse recipes'), or a YAML file")
-      ->capture_default_str();
+  sub->add_option("--recipe", command->recipe,
+                  "Name of a shipped recipe ('esparse recipes'), or a YAML file (default: esparse; for a budget best)");
   sub->add_option("--calib", command->calib, "Calibration text: plain text, or JSON lines with a field 'text'");
   sub->add_option("--samples", command->samples, "Calibration windows")->capture_default_str()->check(at_least_one());
   sub->add_option("--seqlen", command->seqlen,
@@ -278,6 +313,7 @@ CommandBody add_prune_command(CLI::App& app) {
                   "Keep the resident memory below this, such as 8GiB; refused if that cannot be");
   sub->add_flag("--resume", command->resume, "Go on with an interrupted run of the same command");
   sub->add_flag("--force", command->force, "Replace an existing output directory, or an interrupted run");
+  add_budget_options(*sub, command->budget);
   add_recipe_options(*sub, command);
   add_json_option(*sub, command->common,
                   "output, linears, bytes_dense, bytes, retained_saliency, output_error, magnitude_error, "
@@ -292,7 +328,8 @@ CommandBody add_prune_command(CLI::App& app) {
       "  esparse prune models/novel-1m -o /tmp/sparse --pattern 4:8 --calib models/text/calibration.txt\n"
       "  esparse prune models/novel-1m -o /tmp/wanda --recipe wanda --shuffle global+local --calib "
       "models/text/calibration.txt\n"
-      "  esparse prune models/novel-1m -o /tmp/magnitude --recipe magnitude\n");
+      "  esparse prune models/novel-1m -o /tmp/magnitude --recipe magnitude\n"
+      "  esparse prune models/novel-1m -o /tmp/budget --budget 'ppl<=+5%' --calib models/text/calibration.txt\n");
   return [command] { return command->run(); };
 }
 

@@ -8,6 +8,7 @@
 #include "kernels/bf16_gemm.h"
 #include "kernels/row_kernels.h"
 #include "kernels/sgemm.h"
+#include "kernels/spense_regions.h"
 
 namespace esparse {
 namespace {
@@ -56,7 +57,8 @@ MatrixView<const float> rows_as_f32(const View& weight, int64_t first, int64_t c
 }
 
 template <typename View>
-void multiply(const View& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
+void multiply(const View& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y,
+              Into into) {
   const int64_t tile = row_tile(weight.out_features), row_tiles = ceil_div(weight.out_features, tile);
   const int64_t token_tiles = ceil_div(x.rows, kTokenTile);
   parallel_for_sized(row_tiles * token_tiles, x.rows * x.cols * y.cols, [&](int64_t piece, int) {
@@ -64,18 +66,28 @@ void multiply(const View& weight, MatrixView<const float> x, std::span<const flo
     const int64_t first = piece / token_tiles * tile, count = std::min(tile, weight.out_features - first);
     const int64_t token = piece % token_tiles * kTokenTile, tokens = std::min(kTokenTile, x.rows - token);
     const auto target = y.rows_from(token, tokens).cols_from(first, count);
-    sgemm_transposed(1.0f, x.rows_from(token, tokens), rows_as_f32(weight, first, count, panel), target);
+    sgemm_transposed(1.0f, x.rows_from(token, tokens), rows_as_f32(weight, first, count, panel), target,
+                     into == Into::add ? 1.0f : 0.0f);
     if (bias.empty()) return;
     for (int64_t t = 0; t < tokens; ++t)
       for (int64_t row = 0; row < count; ++row) target(t, row) += bias[first + row];
   });
 }
 
+void multiply(const SpenseView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y,
+              Into into) {
+  ESPARSE_CHECK(into == Into::replace);
+  for_each_region(
+      weight, x, bias, y, [](const auto&... arguments) { dense_gemm(arguments...); },
+      [](const auto&... arguments) { dense_gemm(arguments...); });
+}
+
 }  // namespace
 
-void dense_gemm(const WeightView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
-  if (bf16_gemm(weight, x, bias, y)) return;
-  std::visit([&](const auto& view) { multiply(view, x, bias, y); }, weight);
+void dense_gemm(const WeightView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y,
+                Into into) {
+  if (bf16_gemm(weight, x, bias, y, into)) return;
+  std::visit([&](const auto& view) { multiply(view, x, bias, y, into); }, weight);
 }
 
 }  // namespace esparse

@@ -18,6 +18,8 @@ inline constexpr int64_t kMaxFewTokens = 16;
 void few_linear(const DenseView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y);
 void few_linear(const BitRowsView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y);
 void few_linear(const NmTilesView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y);
+// Both regions of some rows one after the other, all rows in one parallel region.
+void few_linear(const SpenseView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y);
 
 // Whether this weight had better stand in tiles on this processor: 2:4 everywhere, N:8 where pairs of bf16 are
 // multiplied.

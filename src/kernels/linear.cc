@@ -5,6 +5,7 @@
 #include "kernels/dense_gemm.h"
 #include "kernels/few.h"
 #include "kernels/sparse_gemm.h"
+#include "kernels/spense_regions.h"
 
 namespace esparse {
 namespace {
@@ -13,7 +14,9 @@ const DenseView& rows_of(const DenseView& weight) { return weight; }
 BitRowsView rows_of(const NmView& weight) { return bit_rows(weight); }
 BitRowsView rows_of(const BitmapView& weight) { return bit_rows(weight); }
 const NmTilesView& rows_of(const NmTilesView& weight) { return weight; }
+const SpenseView& rows_of(const SpenseView& weight) { return weight; }
 
+// Of what sparse_gemm would multiply.
 double density(const DenseView&) { return 1.0; }
 double density(const NmView& weight) { return static_cast<double>(weight.pattern.kept) / weight.pattern.group; }
 double density(const NmTilesView& weight) { return static_cast<double>(weight.pattern.kept) / weight.pattern.group; }
@@ -21,6 +24,7 @@ double density(const BitmapView& weight) {
   return static_cast<double>(weight.kept()) /
          static_cast<double>(std::max<int64_t>(1, weight.out_features * weight.in_features));
 }
+double density(const SpenseView& weight) { return weight.pattern().density(); }
 double density(const WeightView& weight) {
   return std::visit([](const auto& view) { return density(view); }, weight);
 }
@@ -35,14 +39,23 @@ template <typename View>
 bool multiplies_kept(const View&) {
   return true;
 }
+bool multiplies_kept(const SpenseView& weight) {
+  return std::visit([](const auto& region) { return multiplies_kept(region); }, weight.sparse);
+}
 
+template <typename View>
+void multiply_kept(const View& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
+  sparse_gemm(rows_of(weight), x, bias, y);
+}
 void multiply_kept(const DenseView& weight, MatrixView<const float> x, std::span<const float> bias,
                    MatrixView<float> y) {
   dense_gemm(weight, x, bias, y);  // keeps everything
 }
-template <typename View>
-void multiply_kept(const View& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
-  sparse_gemm(rows_of(weight), x, bias, y);
+void multiply_kept(const SpenseView& weight, MatrixView<const float> x, std::span<const float> bias,
+                   MatrixView<float> y) {
+  for_each_region(
+      weight, x, bias, y, [](const auto&... arguments) { multiply_kept(arguments...); },
+      [](const auto&... arguments) { dense_gemm(arguments...); });
 }
 
 }  // namespace

@@ -6,45 +6,23 @@
 #include "base/checked.h"
 #include "base/parallel.h"
 #include "kernels/elementwise.h"
-#include "kernels/few.h"
+#include "kernels/few_rows.h"
 #include "kernels/linear.h"
 
 namespace esparse {
 namespace {
 
-constexpr int64_t kSliceAlignment = NmTilesView::kRows;  // a slice of tiles begins at a row block
-
-// Rows [first, first + count), first a multiple of kSliceAlignment.
-DenseView slice_rows(const DenseView& weight, int64_t first, int64_t count) {
-  return {weight.dtype, count, weight.in_features, weight.data + first * weight.row_bytes()};
-}
-BitRowsView slice_rows(const NmView& weight, int64_t first, int64_t count) {
-  return bit_rows(weight).rows_from(first, count);
-}
-BitRowsView slice_rows(const BitmapView& weight, int64_t first, int64_t count) {
-  return bit_rows(weight).rows_from(first, count);
-}
-NmTilesView slice_rows(const NmTilesView& weight, int64_t first, int64_t count) {
-  return {weight.dtype, count, weight.in_features, weight.tile(first / NmTilesView::kRows, 0), weight.pattern};
-}
-
-// Rows of a slice: those of a piece of few_linear(), which reads several streams far apart, fewer in a small weight, so
-// that many threads have work.
-int64_t slice_size(const LinearTask& task) {
-  return weight_out_features(*task.weight) >= 1024 ? 8 * kSliceAlignment : kSliceAlignment;
-}
+int64_t slice_size(const LinearTask& task) { return esparse::slice_size(weight_out_features(*task.weight)); }
 int64_t slices(const LinearTask& task) { return ceil_div(weight_out_features(*task.weight), slice_size(task)); }
 
 bool takes_few_path(const LinearTask& task, int64_t tokens) { return task.plan->path(tokens) == LinearPath::few; }
 
-// One slice of one task. Called inside a region, where few_linear() runs on the calling thread.
+// One slice of one task. Called inside a region, where few_rows() runs on the calling thread.
 void run_slice(const LinearTask& task, MatrixView<const float> x, int64_t slice) {
   const int64_t size = slice_size(task), first = slice * size;
   const int64_t count = std::min(size, weight_out_features(*task.weight) - first);
   const auto bias = task.bias.empty() ? task.bias : task.bias.subspan(first, count);
-  std::visit(
-      [&](const auto& view) { few_linear(slice_rows(view, first, count), x, bias, task.y.cols_from(first, count)); },
-      *task.weight);
+  few_rows(*task.weight, first, count, x, bias, task.y.cols_from(first, count));
 }
 
 int64_t operations(const LinearTask& task, int64_t tokens) {

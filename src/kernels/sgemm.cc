@@ -4,11 +4,12 @@
 
 namespace esparse {
 
-void sgemm_transposed(float alpha, MatrixView<const float> a, MatrixView<const float> b, MatrixView<float> c) {
+void sgemm_transposed(float alpha, MatrixView<const float> a, MatrixView<const float> b, MatrixView<float> c,
+                      float beta) {
   ESPARSE_CHECK(a.cols == b.cols && a.rows == c.rows && b.rows == c.cols);
   limit_onednn();
   const dnnl_status_t status =
-      dnnl_sgemm('N', 'T', c.rows, c.cols, a.cols, alpha, a.data, a.stride, b.data, b.stride, 0.0f, c.data, c.stride);
+      dnnl_sgemm('N', 'T', c.rows, c.cols, a.cols, alpha, a.data, a.stride, b.data, b.stride, beta, c.data, c.stride);
   ESPARSE_CHECK(status == dnnl_success);
 }
 

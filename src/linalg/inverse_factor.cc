@@ -125,6 +125,13 @@ Result<InverseFactor> inverse_cholesky_upper_ladder(Matrix<float> gram, double d
   return InverseFactor{std::move(gram), damping};
 }
 
+std::vector<double> inverse_diagonal(const Matrix<float>& u) {
+  std::vector<double> diagonal(static_cast<size_t>(u.cols()));
+  for (int64_t i = 0; i < u.rows(); ++i)
+    for (int64_t j = i; j < u.cols(); ++j) diagonal[j] += static_cast<double>(u(i, j)) * u(i, j);
+  return diagonal;
+}
+
 Status solve_gram_right(MatrixView<const float> gram, double damping, MatrixView<float> b) {
   ESPARSE_CHECK(gram.rows == gram.cols && b.cols == gram.cols);
   const int64_t size = gram.rows;

@@ -7,6 +7,8 @@
 // it.
 #pragma once
 
+#include <vector>
+
 #include "base/matrix.h"
 #include "base/status.h"
 
@@ -30,6 +32,9 @@ struct InverseFactor {
 // The same, with more damping where it fails: ten times as much, at most six times (from 0: 1e-6 first), then 1. Only
 // a gram that is not finite fails for good.
 Result<InverseFactor> inverse_cholesky_upper_ladder(Matrix<float> gram, double damping);
+
+// The diagonal of the inverse that `u` is the factor of: column sums of squares.
+std::vector<double> inverse_diagonal(const Matrix<float>& u);
 
 // b [rows, in] = b * (H + damping * mean I)^-1. Numeric failure as above; then b is unchanged.
 Status solve_gram_right(MatrixView<const float> gram, double damping, MatrixView<float> b);

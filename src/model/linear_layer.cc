@@ -10,6 +10,7 @@
 #include "kernels/linear.h"
 #include "sparse/bitmap_storage.h"
 #include "sparse/nm_storage.h"
+#include "sparse/spense_storage.h"
 
 namespace esparse {
 namespace {
@@ -80,7 +81,11 @@ Result<LinearLayer> LinearLayer::load(const TensorStore& store, const std::strin
                                       int64_t in_features, bool has_bias) {
   LinearLayer layer;
   layer.name_ = name;
-  if (has_bitmap(store, name)) {
+  if (has_spense(store, name)) {
+    ESPARSE_ASSIGN_OR_RETURN(const SpenseView packed, load_spense(store, name, out_features, in_features));
+    layer.set_weight(packed, nullptr);
+    store.release_pages(name + ".weight.");
+  } else if (has_bitmap(store, name)) {
     ESPARSE_ASSIGN_OR_RETURN(LoadedBitmap packed, load_bitmap(store, name, out_features, in_features));
     const BitmapView view = packed.view;
     layer.set_weight(view, std::make_shared<const LoadedBitmap>(std::move(packed)));
@@ -116,6 +121,7 @@ int64_t LinearLayer::weight_bytes() const {
   if (const auto* packed = std::get_if<NmView>(&weight_)) return packed->values_bytes() + packed->bitmask_bytes();
   if (const auto* map = std::get_if<BitmapView>(&weight_)) return map->values_bytes() + map->bitmask_bytes();
   if (const auto* tiles = std::get_if<NmTilesView>(&weight_)) return tiles->bytes();
+  if (const auto* spense = std::get_if<SpenseView>(&weight_)) return spense->bytes();
   return out_features() * in_features() * dtype_bytes(dtype());
 }
 
@@ -129,6 +135,8 @@ Matrix<float> LinearLayer::weight_as_f32() const {
     unpack_bitmap_rows_f32(*map, 0, out_features(), result.view());
   } else if (const auto* tiles = std::get_if<NmTilesView>(&weight_)) {
     nm_tiles_rows_f32(*tiles, 0, out_features(), result.view());
+  } else if (const auto* spense = std::get_if<SpenseView>(&weight_)) {
+    unpack_spense_rows_f32(*spense, 0, out_features(), result.view());
   } else {
     convert_to_f32(dtype(), std::get<DenseView>(weight_).data, result.values());
   }
@@ -153,11 +161,28 @@ void LinearLayer::set_packed(BitmapMatrix packed) {
   set_weight(owned->view(), owned);
 }
 
+void LinearLayer::set_packed(SpenseMatrix packed) {
+  const auto owned = std::make_shared<const SpenseMatrix>(std::move(packed));
+  const SpenseView view = owned->view();
+  ESPARSE_CHECK(view.out_features == out_features() && view.in_features == in_features());
+  set_weight(view, owned);
+}
+
 bool LinearLayer::arrange_for_running() {
+  auto* spense = std::get_if<SpenseView>(&weight_);
   const auto* packed = std::get_if<NmView>(&weight_);
+  if (spense != nullptr) packed = std::get_if<NmView>(&spense->sparse);
   if (packed == nullptr || !runs_in_tiles(*packed)) return false;
   const auto owned = std::make_shared<const NmTiles>(make_nm_tiles(*packed));
-  set_weight(owned->view(), owned);
+  if (spense == nullptr) {
+    set_weight(owned->view(), owned);
+    return true;
+  }
+  SpenseView arranged = *spense;
+  arranged.sparse = owned->view();
+  // The dense region stays where it is.
+  using Owners = std::pair<std::shared_ptr<const NmTiles>, std::shared_ptr<const void>>;
+  set_weight(arranged, std::make_shared<const Owners>(owned, owner_));
   return true;
 }
 

@@ -13,6 +13,7 @@
 #include "kernels/linear_plan.h"
 #include "sparse/bitmap_matrix.h"
 #include "sparse/nm_matrix.h"
+#include "sparse/spense_matrix.h"
 
 namespace esparse {
 
@@ -21,7 +22,7 @@ class LinearLayer {
  public:
   LinearLayer() = default;
 
-  // Reads `<name>.weight` (dense), `<name>.weight.nm_*` or `<name>.weight.bitmap_*` (packed), and `<name>.bias` when
+  // Reads `<name>.weight` (dense), `<name>.weight.nm_*`, `.bitmap_*` or `.spense_*` (packed), and `<name>.bias` when
   // `has_bias`. Errors name the tensor; a weight that is not f32, f16 or bf16, or has a NaN or infinity, is refused.
   // All of the weight is read once for that, and its pages are released (TensorStore::release_pages).
   static Result<LinearLayer> load(const TensorStore& store, const std::string& name, int64_t out_features,
@@ -34,7 +35,7 @@ class LinearLayer {
   std::span<const float> bias() const { return bias_; }
   bool is_packed() const { return !std::holds_alternative<DenseView>(weight_); }
   DType dtype() const;
-  int64_t weight_bytes() const;  // as it stands now: dense, or values and bitmask
+  int64_t weight_bytes() const;  // as it stands now: dense, or what the packed form has
 
   // x [tokens, in_features], y [tokens, out_features].
   void apply(MatrixView<const float> x, MatrixView<float> y) const;
@@ -46,8 +47,10 @@ class LinearLayer {
   void set_dense(std::vector<std::byte> bytes);
   void set_packed(NmMatrix packed);
   void set_packed(BitmapMatrix packed);
-  // Rearranges a packed weight for the kernels (sparse/nm_tiles.h) where that is worth it; true when it was, and the
-  // mapped bytes are no longer needed then. A weight that is to be written again must not be rearranged.
+  void set_packed(SpenseMatrix packed);
+  // Rearranges a packed weight, or the N:M region of one, for the kernels (sparse/nm_tiles.h) where that is worth it;
+  // true when it was, and the mapped bytes of it are no longer needed then. A weight that is to be written again must
+  // not be rearranged.
   bool arrange_for_running();
   // Which way apply() goes; a changed weight goes back to default_plan().
   const LinearPlan& plan() const { return plan_; }

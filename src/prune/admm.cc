@@ -33,11 +33,12 @@ constexpr double kMinRho = 1e-6;  // ours: weights that fit the pattern already 
 class Admm {
  public:
   Admm(MatrixView<const float> weight, MatrixView<const float> gram, std::span<const float> scale,
-       std::optional<NmPattern> pattern, int64_t kept, MatrixView<uint8_t> mask)
+       std::optional<NmPattern> pattern, int64_t columns, int64_t kept, MatrixView<uint8_t> mask)
       : weight_(weight),
         gram_(gram),
         scale_(scale),
         pattern_(pattern),
+        columns_(columns),
         kept_(kept),
         mask_(mask),
         target_(weight.rows, weight.cols),
@@ -91,7 +92,11 @@ class Admm {
   void project() {
     if (!pattern_) return keep_largest(z_.view(), kept_, mask_);
     for_panels([&](Span1d rows) {
-      for_rows(rows, [&](int64_t row) { keep_largest_of_groups(z_.view().row(row), *pattern_, mask_.row(row)); });
+      for_rows(rows, [&](int64_t row) {
+        const auto width = static_cast<size_t>(columns_);
+        keep_largest_of_groups(z_.view().row(row).first(width), *pattern_, mask_.row(row).first(width));
+        std::ranges::fill(mask_.row(row).subspan(width), uint8_t{1});
+      });
     });
   }
 
@@ -188,6 +193,7 @@ class Admm {
   MatrixView<const float> gram_;
   std::span<const float> scale_;
   std::optional<NmPattern> pattern_;
+  int64_t columns_;  // that the pattern prunes; the others are kept
   int64_t kept_;
   MatrixView<uint8_t> mask_;
   ScratchMatrix<float> target_;  // dense weights (scaled) * G
@@ -220,13 +226,13 @@ Result<std::vector<float>> scale_to_unit_diagonal(MatrixView<float> gram, double
 }
 
 Result<AlpsReport> alps_for(MatrixView<float> weight, Matrix<float> gram, std::optional<NmPattern> pattern,
-                            int64_t kept, MatrixView<uint8_t> mask, const AlpsOptions& options) {
+                            int64_t columns, int64_t kept, MatrixView<uint8_t> mask, const AlpsOptions& options) {
   ESPARSE_CHECK(gram.rows() == weight.cols && gram.cols() == weight.cols);
   ESPARSE_CHECK(mask.rows == weight.rows && mask.cols == weight.cols);
   if (!(options.rho > 0) || !std::isfinite(options.rho))
     return invalid_argument("rho: expected a finite number > 0, got {}", options.rho);
   ESPARSE_ASSIGN_OR_RETURN(const std::vector<float> scale, scale_to_unit_diagonal(gram.view(), options.damping));
-  Admm admm(weight, gram.view(), scale, pattern, kept, mask);
+  Admm admm(weight, gram.view(), scale, pattern, columns, kept, mask);
   ESPARSE_ASSIGN_OR_RETURN(const AlpsReport report, admm.run(options));
   const auto z = admm.z();
   masked_solve(gram.view(), admm.target(), mask, z,
@@ -239,17 +245,18 @@ Result<AlpsReport> alps_for(MatrixView<float> weight, Matrix<float> gram, std::o
 
 }  // namespace
 
-Result<AlpsReport> alps(MatrixView<float> weight, Matrix<float> gram, NmPattern pattern, MatrixView<uint8_t> mask,
-                        const AlpsOptions& options) {
-  ESPARSE_CHECK(pattern.valid());
-  return alps_for(weight, std::move(gram), pattern, weight.rows * pattern.kept_in(weight.cols), mask, options);
+Result<AlpsReport> alps(MatrixView<float> weight, Matrix<float> gram, NmPattern pattern, int64_t columns,
+                        MatrixView<uint8_t> mask, const AlpsOptions& options) {
+  ESPARSE_CHECK(pattern.valid() && columns >= 0 && columns <= weight.cols);
+  const int64_t kept = weight.rows * (pattern.kept_in(columns) + weight.cols - columns);
+  return alps_for(weight, std::move(gram), pattern, columns, kept, mask, options);
 }
 
 Result<AlpsReport> alps(MatrixView<float> weight, Matrix<float> gram, double sparsity, MatrixView<uint8_t> mask,
                         const AlpsOptions& options) {
   ESPARSE_CHECK(sparsity >= 0 && sparsity <= 1);
   const auto kept = static_cast<int64_t>(std::llround((1 - sparsity) * static_cast<double>(weight.rows * weight.cols)));
-  return alps_for(weight, std::move(gram), std::nullopt, kept, mask, options);
+  return alps_for(weight, std::move(gram), std::nullopt, weight.cols, kept, mask, options);
 }
 
 }  // namespace esparse

@@ -125,7 +125,8 @@ Result<std::vector<PruneTarget>> owl_targets(std::span<const double> ratios, con
                                              const PruneTarget& base) {
   ESPARSE_RETURN_IF_ERROR(options.validate());
   ESPARSE_RETURN_IF_ERROR(base.validate());
-  if (base.kind == TargetKind::dense) return invalid_argument("OWL: expected a pattern to allocate, got dense");
+  if (base.kind == TargetKind::dense || base.kind == TargetKind::spense)
+    return invalid_argument("OWL: expected N:M or a share to remove, got {}", base.text());
   std::vector<PruneTarget> targets;
   if (base.kind == TargetKind::nm) {
     for (int kept : owl_kept(ratios, options.nm_span, base.pattern))

@@ -47,8 +47,8 @@ std::vector<double> owl_sparsities(std::span<const double> ratios, double lambda
 // Per block: how many of every M are kept, 1 to M (M: the block stays dense). They sum to blocks * N.
 std::vector<int> owl_kept(std::span<const double> ratios, double span, NmPattern pattern);
 
-// One target per block around `base`, by owl_sparsities() or owl_kept(). Refuses a base of `dense`, and a sparsity
-// outside the bounds.
+// One target per block around `base`, by owl_sparsities() or owl_kept(). Refuses a base of `dense` or `spense`, and a
+// sparsity outside the bounds.
 Result<std::vector<PruneTarget>> owl_targets(std::span<const double> ratios, const OwlOptions& options,
                                              const PruneTarget& base);
 

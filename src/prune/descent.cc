@@ -65,10 +65,11 @@ void fill_inverses(MatrixView<const float> hessian, unsigned counts, Window& win
 
 // The windows of all groups, by block of columns. `odd` sweeps take every second (third, fourth) column of a wide group
 // together, so that weights can move between the windows of even sweeps.
-std::vector<Window> make_windows(int64_t columns, int group, bool odd) {
+std::vector<Window> make_windows(int64_t columns, int group, int64_t border, bool odd) {
   std::vector<Window> windows;
-  for (int64_t first = 0; first < columns; first += group) {
-    const auto width = static_cast<int>(std::min<int64_t>(group, columns - first));
+  for (int64_t first = 0, end; first < columns; first = end) {
+    end = std::min(first + group, first < border ? border : columns);
+    const auto width = static_cast<int>(end - first);
     const int parts = static_cast<int>(ceil_div(width, kWindow));
     for (int part = 0; part < parts; ++part) {
       Window& window = windows.emplace_back();
@@ -95,9 +96,9 @@ unsigned counts_in(MatrixView<const uint8_t> mask, const Window& window) {
 
 // The two ways to lay the windows, the same for all rows.
 struct Sweeps {
-  Sweeps(MatrixView<const float> hessian, MatrixView<const uint8_t> mask, int group) {
-    layouts[0] = make_windows(hessian.cols, group, false);
-    if (group > kWindow) layouts[1] = make_windows(hessian.cols, group, true);
+  Sweeps(MatrixView<const float> hessian, MatrixView<const uint8_t> mask, int group, int64_t border) {
+    layouts[0] = make_windows(hessian.cols, group, border, false);
+    if (group > kWindow) layouts[1] = make_windows(hessian.cols, group, border, true);
     for (auto& windows : layouts)
       parallel_for(static_cast<int64_t>(windows.size()), [&](int64_t index, int) {
         // Wide groups move weights between windows, so any count may come up later.
@@ -310,12 +311,12 @@ class Panel {
 
 }  // namespace
 
-void group_descent(MatrixView<const float> target, MatrixView<const float> hessian, int group,
+void group_descent(MatrixView<const float> target, MatrixView<const float> hessian, int group, int64_t border,
                    const DescentOptions& options, MatrixView<float> weight, MatrixView<uint8_t> mask) {
   ESPARSE_CHECK(hessian.rows == hessian.cols && hessian.cols == weight.cols && group >= 1);
   ESPARSE_CHECK(target.rows == weight.rows && target.cols == weight.cols);
   ESPARSE_CHECK(mask.rows == weight.rows && mask.cols == weight.cols);
-  const Sweeps sweeps(hessian, mask, group);
+  const Sweeps sweeps(hessian, mask, group, border);
   parallel_for(ceil_div(weight.rows, kPanelRows), [&](int64_t index, int) {
     const int64_t first = index * kPanelRows, count = std::min(kPanelRows, weight.rows - first);
     Panel(target.rows_from(first, count), hessian, weight.rows_from(first, count), mask.rows_from(first, count))

@@ -15,11 +15,17 @@ struct DescentOptions {
 
 // Lowers, for every row by itself, (w - t) H (w - t)^T over the weights w and over the choice which of them are kept.
 // weight, mask and target [out, in]; weight is zero where mask is 0. hessian H [in, in], symmetric positive definite
-// (damped gram matrix). Columns [g * group, (g + 1) * group) are one group: the mask keeps as many weights of it as
-// before, so any N:M mask stays one. Groups above 8 wide are searched in windows of 8 columns, laid differently in
-// every other sweep. No row ends with a higher error than it began. 2 * out * in^2 operations per sweep; the same bytes
-// for any thread count.
-void group_descent(MatrixView<const float> target, MatrixView<const float> hessian, int group,
+// (damped gram matrix). Columns [g * group, (g + 1) * group) are one group, up to column `border`, where a new count
+// begins: the mask keeps as many weights of a group as before, so any N:M mask stays one, and columns behind the border
+// that were all kept stay so and take the values that are best beside the others. Groups above 8 wide are searched in
+// windows of 8 columns, laid differently in every other sweep. No row ends with a higher error than it began. 2 * out *
+// in^2 operations per sweep; the same bytes for any thread count.
+void group_descent(MatrixView<const float> target, MatrixView<const float> hessian, int group, int64_t border,
                    const DescentOptions& options, MatrixView<float> weight, MatrixView<uint8_t> mask);
+// Without a border.
+inline void group_descent(MatrixView<const float> target, MatrixView<const float> hessian, int group,
+                          const DescentOptions& options, MatrixView<float> weight, MatrixView<uint8_t> mask) {
+  group_descent(target, hessian, group, weight.cols, options, weight, mask);
+}
 
 }  // namespace esparse

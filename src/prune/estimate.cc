@@ -112,7 +112,31 @@ struct BlockCost {
   double operations = 0;  // but for the forward passes
   double elements = 0;
   int64_t peak_bytes = 0;
+  bool chooses_neurons = false;  // one more pass when sites are gathered one at a time
 };
+
+// What choosing the dense neurons of Spense takes beside that: the statistics of both sites, and where the choice
+// needs second moments a factor of the larger one and two copies of its weights.
+void add_neuron_choice(const DecoderBlock& block, const Recipe& recipe, double tokens, BlockCost& cost) {
+  double statistics = 0, most = 0;
+  for (InputSite site : {InputSite::mlp, InputSite::down}) {
+    StatisticsNeeds needs;
+    double in = 0, weights = 0;
+    for (const LinearLayer* linear : block.linears_at(site)) {
+      const LinearRecipe own = recipe.for_linear(linear->name(), recipe.base.target);
+      if (!own.is_spense() || own.spense.mode != SpenseMode::neuron_aligned) continue;
+      needs.merge(selection_needs(own.spense.selection, *own.saliency));
+      in = static_cast<double>(linear->in_features());
+      weights += 4 * in * static_cast<double>(linear->out_features());
+    }
+    cost.chooses_neurons |= needs.any();
+    const double gram = needs.gram ? 4 * in * in : 0;
+    if (needs.gram) cost.operations += tokens * in * in + 2 * in * in * in;
+    statistics += 4 * in * kSampleTokens + gram;
+    most = std::max(most, 3 * weights + 4 * gram);
+  }
+  cost.peak_bytes = std::max(cost.peak_bytes, static_cast<int64_t>(statistics + most));
+}
 
 BlockCost block_cost(const DecoderBlock& block, const Recipe& recipe, double tokens, double hidden_size, bool singly) {
   BlockCost total;
@@ -135,6 +159,7 @@ BlockCost block_cost(const DecoderBlock& block, const Recipe& recipe, double tok
     total.peak_bytes =
         std::max(total.peak_bytes, weights + std::max(before, cost.solve_bytes + (singly ? 0 : waiting)));
   }
+  add_neuron_choice(block, recipe, tokens, total);
   return total;
 }
 
@@ -151,7 +176,7 @@ PruneEstimate estimate_pruning(const Model& model, const Recipe& recipe, int64_t
   for (const DecoderBlock& block : model.blocks()) {
     const BlockCost cost = block_cost(block, recipe, tokens, static_cast<double>(config.hidden_size), singly);
     // Gathering site by site runs about two and a half blocks, all at once one; then once more to go on.
-    const double passes = (singly ? 3.5 : 2.0) * streams;
+    const double passes = (singly ? 3.5 : 2.0) * streams + (singly && cost.chooses_neurons ? 1 : 0);
     estimate.operations += cost.operations + 2 * cost.elements * tokens * passes;
     peak = std::max(peak, cost.peak_bytes);
   }

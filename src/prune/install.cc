@@ -16,13 +16,20 @@ Status set_weight(LinearLayer& linear, const Matrix<float>& weight) {
 
 namespace {
 
-Status pack(LinearLayer& linear, const PruneTarget& target) {
+Status pack(LinearLayer& linear, const PackTarget& wanted) {
+  const PruneTarget& target = wanted.target;
   if (target.kind == TargetKind::dense) return {};
   const auto& dense = std::get<DenseView>(linear.weight());
   const std::span bytes(dense.data, static_cast<size_t>(dense.out_features * dense.row_bytes()));
   if (target.kind == TargetKind::nm) {
     ESPARSE_ASSIGN_OR_RETURN(NmMatrix packed,
                              pack_nm(target.pattern, dense.dtype, bytes, dense.out_features, dense.in_features));
+    linear.set_packed(std::move(packed));
+    return {};
+  }
+  if (target.kind == TargetKind::spense) {
+    ESPARSE_ASSIGN_OR_RETURN(SpenseMatrix packed,
+                             pack_spense(wanted.layout, dense.dtype, bytes, dense.out_features, dense.in_features));
     linear.set_packed(std::move(packed));
     return {};
   }
@@ -33,6 +40,27 @@ Status pack(LinearLayer& linear, const PruneTarget& target) {
 }
 
 }  // namespace
+
+int64_t packed_bytes(const PackTarget& wanted, DType dtype, int64_t out_features, int64_t in_features) {
+  const auto nm_bytes = [&](int64_t out, int64_t in) {
+    const NmView view{.pattern = wanted.target.pattern, .dtype = dtype, .out_features = out, .in_features = in};
+    return view.values_bytes() + view.bitmask_bytes();
+  };
+  const int64_t dense = wanted.layout.dense, width = dtype_bytes(dtype);
+  switch (wanted.target.kind) {
+    case TargetKind::dense:
+      return out_features * in_features * width;
+    case TargetKind::nm:
+      return nm_bytes(out_features, in_features);
+    case TargetKind::spense:
+      return wanted.layout.split == SpenseSplit::out
+                 ? nm_bytes(out_features - dense, in_features) + dense * in_features * width
+                 : nm_bytes(out_features, in_features - dense) + out_features * dense * width;
+    case TargetKind::unstructured:
+      break;
+  }
+  ESPARSE_CHECK(false);
+}
 
 Status fold_and_pack(DecoderBlock& block, const BlockOrders& orders, const BlockTargets& targets,
                      const ModelConfig& config) {

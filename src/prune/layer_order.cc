@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "prune/pruned_part.h"
+
 namespace esparse {
 namespace {
 
@@ -52,11 +54,28 @@ ShuffleResult per_head_order(const Matrix<float>& saliency, const OrderFreedom& 
 
 }  // namespace
 
+ChannelOrder plain_order(std::span<const int32_t> last, int64_t channels) {
+  if (last.empty() || last.front() == channels - static_cast<int64_t>(last.size())) return {};
+  ChannelOrder order = all_but(last, channels);
+  order.insert(order.end(), last.begin(), last.end());
+  return order;
+}
+
 ShuffleResult find_layer_order(const std::vector<Matrix<float>>& saliency, const OrderFreedom& freedom,
-                               NmPattern pattern, const ShuffleOptions& options) {
-  const Matrix<float> stacked = stack_normalised(saliency);
-  if (freedom.num_heads > 1) return per_head_order(stacked, freedom, pattern, options);
-  return find_channel_order(stacked.view(), pattern, options);
+                               std::span<const int32_t> last, NmPattern pattern, const ShuffleOptions& options) {
+  Matrix<float> stacked = stack_normalised(saliency);
+  if (freedom.num_heads > 1) {
+    for (int64_t i = 0; i < stacked.rows(); ++i)  // heads that keep everything have no wishes
+      for (const int32_t channel : last) stacked(i, channel) = 0.0f;
+    return per_head_order(stacked, freedom, pattern, options);
+  }
+  if (last.empty()) return find_channel_order(stacked.view(), pattern, options);
+  const ChannelOrder front = all_but(last, stacked.cols());
+  const Matrix<float> searched = permute_columns<float>(stacked.view(), front);
+  ShuffleResult result = find_channel_order(searched.view(), pattern, options);
+  for (int32_t& channel : result.order) channel = front[channel];
+  result.order.insert(result.order.end(), last.begin(), last.end());
+  return result;
 }
 
 }  // namespace esparse

@@ -7,6 +7,7 @@
 #include "prune/layer_order.h"
 #include "prune/layer_quality.h"
 #include "prune/layer_update.h"
+#include "prune/pruned_part.h"
 #include "prune/refit.h"
 
 namespace esparse {
@@ -39,26 +40,6 @@ std::vector<double> permute(const std::vector<double>& values, const ChannelOrde
   return result;
 }
 
-// diag((H + damping)^-1): column sums of squares of U.
-std::vector<double> inverse_diagonal(const Matrix<float>& upper) {
-  std::vector<double> diagonal(upper.cols());
-  for (int64_t i = 0; i < upper.rows(); ++i)
-    for (int64_t j = i; j < upper.cols(); ++j) diagonal[j] += static_cast<double>(upper(i, j)) * upper(i, j);
-  return diagonal;
-}
-
-double retained_share(const Matrix<float>& scores, const PruneTarget& target) {
-  Matrix<uint8_t> mask(scores.rows(), scores.cols());
-  make_mask(scores.view(), target, mask.view());
-  double kept = 0, all = 0;
-  for (int64_t i = 0; i < mask.rows(); ++i)
-    for (int64_t k = 0; k < mask.cols(); ++k) {
-      all += scores(i, k);
-      if (mask(i, k) != 0) kept += scores(i, k);
-    }
-  return all > 0 ? kept / all : 1.0;
-}
-
 class LayerSolver {
  public:
   explicit LayerSolver(LayerProblem problem) : problem_(std::move(problem)), statistics_(problem_.statistics) {
@@ -68,6 +49,8 @@ class LayerSolver {
 
   Result<LayerSolution> solve() {
     LayerSolution solution;
+    plain_order_ = plain_order(problem_.last_channels, problem_.linears[0].weight.cols());
+    order_ = plain_order_;
     if (!pruned_.empty()) {
       ESPARSE_RETURN_IF_ERROR(make_targets());
       ESPARSE_RETURN_IF_ERROR(make_scores());
@@ -116,7 +99,7 @@ class LayerSolver {
       ESPARSE_ASSIGN_OR_RETURN(InverseFactor factor, inverse_cholesky_upper_ladder(statistics_.gram, recipe().damping));
       statistics_.inverse_diagonal = inverse_diagonal(factor.u);
       context_.damping = factor.damping;
-      if (!recipe().shuffles()) context_.upper = std::move(factor.u);
+      if (!recipe().shuffles() && plain_order_.empty()) context_.upper = std::move(factor.u);
     }
     for (size_t index = 0; index < pruned_.size(); ++index) {
       const LinearRecipe& own = pruned_[index]->recipe;
@@ -127,11 +110,23 @@ class LayerSolver {
   }
 
   void find_order() {
-    if (!recipe().shuffles()) return;
-    ShuffleResult found = find_layer_order(scores_, problem_.freedom, recipe().target.pattern, recipe().shuffle);
-    order_ = std::move(found.order);
-    shares_ = {found.retained_identity, found.retained, found.retained_on_searched_rows};
+    if (recipe().shuffles()) {
+      std::vector<Matrix<float>> searched;  // rows that stay dense have no wishes
+      for (size_t index = 0; index < pruned_.size(); ++index)
+        searched.push_back(take_rows(scores_[index].view(), part_of(*pruned_[index]).rows));
+      ShuffleResult found = find_layer_order(searched, problem_.freedom, problem_.last_channels,
+                                             recipe().target.pattern, recipe().shuffle);
+      order_ = std::move(found.order);
+      shares_ = {found.retained_identity, found.retained, found.retained_on_searched_rows};
+    }
     for (Matrix<float>& scores : scores_) scores = permute_columns<float>(scores.view(), order_);
+  }
+
+  PrunedPart part_of(const LinearProblem& linear) const {
+    const bool by_columns = linear.recipe.target.kind == TargetKind::spense && linear.dense_rows.empty();
+    ESPARSE_CHECK(!by_columns || !problem_.last_channels.empty());
+    const auto dense_columns = by_columns ? static_cast<int64_t>(problem_.last_channels.size()) : 0;
+    return {linear.weight.rows(), linear.dense_rows, linear.weight.cols() - dense_columns};
   }
 
   // Gram, factor and channel sums in the new order.
@@ -159,19 +154,22 @@ class LayerSolver {
 
   Result<LinearSolution> prune(const LinearProblem& linear, size_t index) {
     const LinearRecipe& own = linear.recipe;
+    const PrunedPart part = part_of(linear);
     LinearSolution solution;
-    solution.retained = retained_share(scores_[index], own.target);
+    solution.retained = retained_share(scores_[index].view(), own.target, part);
     if (own.needs().gram) solution.damping = context_.damping;
-    const Matrix<float> target = permute_columns<float>(targets_[index].view(), order_);
+    Matrix<float> all = permute_columns<float>(targets_[index].view(), order_);
+    const Matrix<float> target = take_rows(all.view(), part.rows), scores = take_rows(scores_[index].view(), part.rows);
     Matrix<float> weight = target;
     ESPARSE_ASSIGN_OR_RETURN(solution.exchanges,
-                             update_linear(own, context_, scores_[index].view(), target.view(), weight.view()));
-    if (!all_finite(weight)) return numeric_error("the {} update gave values that are not finite", own.update.text());
-    solution.weight = restore_columns<float>(weight.view(), order_);
+                             update_linear(own, context_, scores.view(), target.view(), part.columns, weight.view()));
+    put_rows(weight, part.rows, all.view());
+    if (!all_finite(all)) return numeric_error("the {} update gave values that are not finite", own.update.text());
+    solution.weight = restore_columns<float>(all.view(), order_);
     const auto sample = problem_.statistics.sample.view();
     if (sample.rows > 0) {
       solution.output_error = output_error(sample, solution.weight.view(), targets_[index].view());
-      const Matrix<float> by_magnitude = prune_by_magnitude(linear.weight.view(), own.target);
+      const Matrix<float> by_magnitude = prune_by_magnitude(linear.weight.view(), own.target, part, plain_order_);
       solution.magnitude_error = output_error(sample, by_magnitude.view(), targets_[index].view());
     }
     return solution;
@@ -181,6 +179,7 @@ class LayerSolver {
   InputStatistics& statistics_;
   std::vector<const LinearProblem*> pruned_;
   std::vector<Matrix<float>> targets_, scores_;  // per pruned linear; scores in the new order after find_order()
+  ChannelOrder plain_order_;                     // without a shuffle
   ChannelOrder order_;
   std::optional<ShuffleShares> shares_;
   UpdateContext context_;

@@ -24,6 +24,7 @@ struct LinearProblem {
   std::string name;
   Matrix<float> weight;  // [out_features, in_features]
   LinearRecipe recipe;
+  std::vector<int32_t> dense_rows = {};  // Spense by rows: these stay dense (ascending). Empty: by columns
 };
 
 // The linears that read one input, and so share one channel order. Those that are pruned agree on shuffle, damping and,
@@ -31,7 +32,10 @@ struct LinearProblem {
 struct LayerProblem {
   std::vector<LinearProblem> linears;  // the same in_features
   InputStatistics statistics;          // what their recipes need
-  OrderFreedom freedom;
+  OrderFreedom freedom = {};
+  // Channels (ascending) that come last in the order. Linears that are Spense by columns keep them dense, for others
+  // they are channels as all are. Where heads bind the order: whole heads at the end.
+  std::vector<int32_t> last_channels = {};
 };
 
 struct LinearSolution {
@@ -58,9 +62,10 @@ struct LayerSolution {
   std::vector<LinearSolution> linears;
 };
 
-// Where slices are no multiple of M wide, groups straddle them and the order stays the identity; a shorter last group
-// keeps its channels. Deterministic for any thread count. Refuses what no damping makes positive definite, and results
-// that are not finite.
+// What stays dense of a Spense linear: rows are as they were (with refit: refitted); columns follow OBS, ADMM and
+// descent. Where slices are no multiple of M wide, groups straddle them and the order stays the identity; a shorter
+// last group keeps its channels. Deterministic for any thread count. Refuses what no damping makes positive definite,
+// and results that are not finite.
 Result<LayerSolution> solve_layer(LayerProblem problem);
 
 // Do the recipes of linears at one site fit together?

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "linalg/gemm.h"
+#include "prune/layer_order.h"
 
 namespace esparse {
 namespace {
@@ -30,16 +31,17 @@ double output_error(MatrixView<const float> sample, MatrixView<const float> weig
   return energy > 0 ? error / energy : (error > 0 ? 1.0 : 0.0);
 }
 
-Matrix<float> prune_by_magnitude(MatrixView<const float> weight, const PruneTarget& pattern) {
-  Matrix<float> scores(weight.rows, weight.cols);
-  for (int64_t i = 0; i < weight.rows; ++i)
-    for (int64_t j = 0; j < weight.cols; ++j) scores(i, j) = std::fabs(weight(i, j));
-  Matrix<uint8_t> mask(weight.rows, weight.cols);
-  make_mask(scores.view(), pattern, mask.view());
-  Matrix<float> pruned(weight.rows, weight.cols);
-  for (int64_t i = 0; i < weight.rows; ++i)
-    for (int64_t j = 0; j < weight.cols; ++j) pruned(i, j) = mask(i, j) != 0 ? weight(i, j) : 0.0f;
-  return pruned;
+Matrix<float> prune_by_magnitude(MatrixView<const float> weight, const PruneTarget& pattern, const PrunedPart& part,
+                                 const ChannelOrder& order) {
+  Matrix<float> pruned = permute_columns<float>(weight, order);
+  Matrix<float> rows = take_rows(pruned.view(), part.rows), scores = rows;
+  for (float& score : scores.values()) score = std::fabs(score);
+  Matrix<uint8_t> mask(rows.rows(), rows.cols());
+  make_leading_mask(scores.view(), pattern, part.columns, mask.view());
+  for (size_t k = 0; k < rows.values().size(); ++k)
+    if (mask.values()[k] == 0) rows.values()[k] = 0.0f;
+  put_rows(rows, part.rows, pruned.view());
+  return restore_columns<float>(pruned.view(), order);
 }
 
 }  // namespace esparse

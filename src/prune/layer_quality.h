@@ -2,7 +2,8 @@
 #pragma once
 
 #include "base/matrix.h"
-#include "prune/target.h"
+#include "prune/pruned_part.h"
+#include "prune/shuffle.h"
 
 namespace esparse {
 
@@ -10,7 +11,9 @@ namespace esparse {
 // 0 when both outputs are zero.
 double output_error(MatrixView<const float> sample, MatrixView<const float> weight, MatrixView<const float> target);
 
-// `weight` under a magnitude mask of the pattern.
-Matrix<float> prune_by_magnitude(MatrixView<const float> weight, const PruneTarget& pattern);
+// `weight` under a magnitude mask of the pattern, in the part that is pruned; `order` (empty: the identity) brings its
+// columns to the front.
+Matrix<float> prune_by_magnitude(MatrixView<const float> weight, const PruneTarget& pattern, const PrunedPart& part,
+                                 const ChannelOrder& order);
 
 }  // namespace esparse

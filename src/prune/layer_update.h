@@ -16,9 +16,11 @@ struct UpdateContext {
   InputStatistics channels;  // sums and squares only
 };
 
-// Prunes `weight` [out, in] in place to the recipe's target; scores [out, in] are its saliency. Returns the exchanges
-// that dsnot made. `target`: what the outputs should be, [out, in].
+// Prunes the first `columns` columns of `weight` [out, in] in place to the recipe's target (the pattern of the N:M
+// region for spense); those behind them stay dense, and OBS, ADMM and descent let them make up for what was removed.
+// scores [out, in] are the saliency. Returns the exchanges that dsnot made. `target`: what the outputs should be, [out,
+// in].
 Result<int64_t> update_linear(const LinearRecipe& recipe, const UpdateContext& context, MatrixView<const float> scores,
-                              MatrixView<const float> target, MatrixView<float> weight);
+                              MatrixView<const float> target, int64_t columns, MatrixView<float> weight);
 
 }  // namespace esparse

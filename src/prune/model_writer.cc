@@ -8,6 +8,7 @@
 #include "io/files.h"
 #include "sparse/bitmap_storage.h"
 #include "sparse/nm_storage.h"
+#include "sparse/spense_storage.h"
 
 namespace esparse {
 namespace {
@@ -20,6 +21,8 @@ class TensorList {
   void add_packed(const LinearLayer& linear) {
     if (const auto* map = std::get_if<BitmapView>(&linear.weight()))
       return append_bitmap_tensors(*map, linear.name(), bitmap_records_, tensors_);
+    if (const auto* spense = std::get_if<SpenseView>(&linear.weight()))
+      return append_spense_tensors(*spense, linear.name(), spense_records_, tensors_);
     append_nm_tensors(std::get<NmView>(linear.weight()), linear.name(), nm_records_, tensors_);
   }
 
@@ -48,6 +51,7 @@ class TensorList {
   std::vector<TensorInfo> tensors_;
   NmShapeRecords nm_records_;
   BitmapShapeRecords bitmap_records_;
+  SpenseShapeRecords spense_records_;
   std::deque<std::vector<std::byte>> owned_;
 };
 

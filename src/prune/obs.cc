@@ -38,6 +38,10 @@ class Sweep {
     if (pattern) leaf_ = std::max<int64_t>(1, kLeafColumns / pattern->group) * pattern->group;
   }
 
+  // Only the first `columns` columns are swept.
+  void stop_at(int64_t columns) { swept_ = columns; }
+  void report_errors(MatrixView<float>* errors) { reported_ = errors; }
+
   // Each block of columns gets its mask when the sweep reaches it.
   void choose_per_block(double sparsity, int64_t block) {
     sparsity_ = sparsity;
@@ -47,10 +51,9 @@ class Sweep {
   double run() {
     const int64_t unit = block_ > 0 ? block_ : leaf_;
     const int64_t stretch = std::max<int64_t>(1, kStretchColumns / unit) * unit;
-    const int64_t in_features = weight_.cols;
-    ScratchMatrix<float> errors(weight_.rows, std::min(stretch, in_features));
-    for (int64_t begin = 0; begin < in_features; begin += stretch) {
-      const Columns columns{begin, std::min(in_features, begin + stretch)};
+    ScratchMatrix<float> errors(weight_.rows, std::min(stretch, swept_));
+    for (int64_t begin = 0; begin < swept_; begin += stretch) {
+      const Columns columns{begin, std::min(swept_, begin + stretch)};
       errors_ = errors.view();
       errors_begin_ = begin;
       if (block_ > 0) {
@@ -58,7 +61,8 @@ class Sweep {
       } else {
         sweep_panels(columns);
       }
-      update_all_rows(columns, {columns.end, in_features});
+      update_all_rows(columns, {columns.end, weight_.cols});
+      if (reported_ != nullptr) copy_errors(columns);
     }
     return std::accumulate(losses_.begin(), losses_.end(), 0.0);
   }
@@ -77,6 +81,11 @@ class Sweep {
   void update_all_rows(Columns from, Columns to) {
     const Debt d = debt({0, weight_.rows}, from, to);
     gemm(Op::none, Op::none, -1.0f, d.errors, d.u, 1.0f, d.target);
+  }
+
+  void copy_errors(Columns columns) const {
+    for (int64_t row = 0; row < weight_.rows; ++row)
+      std::copy_n(errors_.row(row).data(), columns.count(), reported_->row(row).data() + columns.begin);
   }
 
   static Columns left_half(Columns columns, int64_t unit) {
@@ -138,6 +147,8 @@ class Sweep {
   std::optional<NmPattern> pattern_;
   int64_t panel_;
   int64_t leaf_ = kLeafColumns;
+  int64_t swept_ = weight_.cols;
+  MatrixView<float>* reported_ = nullptr;
   double sparsity_ = 0;
   int64_t block_ = 0;  // 0: no mask is chosen per block
   MatrixView<float> errors_;
@@ -147,8 +158,16 @@ class Sweep {
 
 }  // namespace
 
-double obs_sweep(MatrixView<float> weight, MatrixView<const float> u, NmPattern pattern, MatrixView<uint8_t> mask) {
-  return Sweep(weight, u, mask, pattern).run();
+double obs_sweep(MatrixView<float> weight, MatrixView<const float> u, NmPattern pattern, MatrixView<uint8_t> mask,
+                 int64_t columns, MatrixView<float>* errors) {
+  ESPARSE_CHECK(columns >= 0 && columns <= weight.cols);
+  ESPARSE_CHECK(errors == nullptr || (errors->rows == weight.rows && errors->cols == columns));
+  for (int64_t row = 0; row < weight.rows; ++row)
+    std::fill(mask.row(row).begin() + columns, mask.row(row).end(), uint8_t{1});
+  Sweep sweep(weight, u, mask, pattern);
+  sweep.stop_at(columns);
+  sweep.report_errors(errors);
+  return sweep.run();
 }
 
 double obs_sweep(MatrixView<float> weight, MatrixView<const float> u, double sparsity, MatrixView<uint8_t> mask,

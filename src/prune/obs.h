@@ -18,8 +18,16 @@
 namespace esparse {
 
 // Fills the mask: when the sweep reaches a group of M columns, every row keeps the N largest (w / U_jj)^2; of equal
-// ones the lower column. A last group of in % M columns keeps N * (in % M) / M of them, rounded up.
-double obs_sweep(MatrixView<float> weight, MatrixView<const float> u, NmPattern pattern, MatrixView<uint8_t> mask);
+// ones the lower column. Of the first `columns` columns alone is anything removed; a last group of columns % M of them
+// keeps N * (columns % M) / M, rounded up. All that follow are kept, and make up for what was removed. `errors`, if not
+// null, [out, columns]: w / U_jj of every removed weight, 0 of kept ones.
+double obs_sweep(MatrixView<float> weight, MatrixView<const float> u, NmPattern pattern, MatrixView<uint8_t> mask,
+                 int64_t columns, MatrixView<float>* errors = nullptr);
+// All columns.
+inline double obs_sweep(MatrixView<float> weight, MatrixView<const float> u, NmPattern pattern,
+                        MatrixView<uint8_t> mask) {
+  return obs_sweep(weight, u, pattern, mask, weight.cols);
+}
 
 // Fills the mask: when the sweep reaches a block of columns, the floor(sparsity * out * columns) smallest scores of the
 // whole block are removed, wherever they stand. 0 <= sparsity <= 1, block >= 1.

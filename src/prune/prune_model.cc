@@ -8,6 +8,7 @@
 #include "prune/allocate_model.h"
 #include "prune/install.h"
 #include "prune/layer_problem.h"
+#include "prune/site_problem.h"
 
 namespace esparse {
 namespace {
@@ -15,29 +16,12 @@ namespace {
 template <typename T>
 using BySite = std::array<T, kInputSites.size()>;
 
-BySite<std::vector<LinearRecipe>> block_recipes(const DecoderBlock& block, const Recipe& recipe,
-                                                const PruneTarget& target) {
-  BySite<std::vector<LinearRecipe>> recipes;
+BlockRecipes block_recipes(const DecoderBlock& block, const Recipe& recipe, const PruneTarget& target) {
+  BlockRecipes recipes;
   for (InputSite site : kInputSites)
     for (const LinearLayer* linear : block.linears_at(site))
       recipes[static_cast<size_t>(site)].push_back(recipe.for_linear(linear->name(), target));
   return recipes;
-}
-
-BlockRequest block_request(const BySite<std::vector<LinearRecipe>>& recipes) {
-  BlockRequest request;
-  for (InputSite site : kInputSites) {
-    SiteRequest& asked = request[static_cast<size_t>(site)];
-    for (const LinearRecipe& recipe : recipes[static_cast<size_t>(site)]) {
-      if (!recipe.prunes()) continue;
-      asked.needs.merge(recipe.needs());
-      if (site == InputSite::output || site == InputSite::down)
-        asked.needs.residual |= recipe.update.refit && recipe.residual;
-      asked.entropy_range = recipe.entropy_range;
-      asked.entropy_bins = recipe.entropy_bins;
-    }
-  }
-  return request;
 }
 
 // One block on its way from dense to pruned.
@@ -49,6 +33,7 @@ class BlockPruner {
         config_(model.config()),
         recipes_(block_recipes(block_, recipe, target)),
         request_(block_request(recipes_)),
+        spense_(dense_, config_, recipes_),
         sequential_(recipe.sequential),
         one_at_a_time_(one_at_a_time || recipe.sequential ||
                        std::ranges::any_of(request_, [](const SiteRequest& site) { return site.needs.cross; })) {}
@@ -62,6 +47,7 @@ class BlockPruner {
     }
     for (InputSite site : kInputSites) {
       const auto index = static_cast<size_t>(site);
+      if (site == InputSite::mlp && spense_.aligns_neurons()) ESPARSE_RETURN_IF_ERROR(choose_neurons(calibration, all));
       if (one_at_a_time_) {
         const std::array one = {site};
         ESPARSE_ASSIGN_OR_RETURN(BlockStatistics gathered,
@@ -75,9 +61,13 @@ class BlockPruner {
   }
 
   Status finish(PruneReport& report) {
-    BySite<std::vector<PruneTarget>> targets;
-    for (size_t site = 0; site < targets.size(); ++site)
-      for (const LinearRecipe& recipe : recipes_[site]) targets[site].push_back(recipe.target);
+    BlockTargets targets;
+    for (InputSite site : kInputSites)
+      for (const LinearRecipe& recipe : recipes_[static_cast<size_t>(site)]) {
+        auto& of_site = targets[static_cast<size_t>(site)];
+        of_site.push_back({recipe.target});
+        if (recipe.is_spense()) of_site.back().layout = spense_.layout(site, of_site.size() - 1);
+      }
     ESPARSE_RETURN_IF_ERROR(fold_and_pack(block_, orders_, targets, config_));
     for (InputSite site : kInputSites) {
       const auto index = static_cast<size_t>(site);
@@ -87,6 +77,7 @@ class BlockPruner {
         PrunedLinear& line = facts_[index][i];
         line.bytes_dense = before[i]->weight_bytes();
         line.bytes_now = linears[i]->weight_bytes();
+        if (recipes_[index][i].is_spense()) line.layout = targets[index][i].layout;
         report.linears.push_back(std::move(line));
       }
     }
@@ -94,14 +85,20 @@ class BlockPruner {
   }
 
  private:
+  // With the attention pruned and the feed-forward part dense; `all`: what has been gathered, if everything is at once.
+  Status choose_neurons(Calibration& calibration, const BlockStatistics& all) {
+    if (!one_at_a_time_) return spense_.choose_neurons(all);
+    constexpr std::array kSites = {InputSite::mlp, InputSite::down};
+    ESPARSE_ASSIGN_OR_RETURN(const BlockStatistics statistics, calibration.gather(sequential_ ? block_ : dense_, dense_,
+                                                                                  kSites, spense_.neuron_request()));
+    return spense_.choose_neurons(statistics);
+  }
+
   Status solve_site(InputSite site, InputStatistics statistics) {
     const auto index = static_cast<size_t>(site);
     const auto linears = block_.linears_at(site);
-    LayerProblem problem;
-    for (size_t i = 0; i < linears.size(); ++i)
-      problem.linears.push_back({linears[i]->name(), linears[i]->weight_as_f32(), recipes_[index][i]});
-    problem.statistics = std::move(statistics);
-    if (site == InputSite::output) problem.freedom = {config_.num_heads, config_.num_kv_heads};
+    ESPARSE_ASSIGN_OR_RETURN(LayerProblem problem,
+                             make_site_problem(block_, site, recipes_[index], std::move(statistics), config_, spense_));
     ESPARSE_ASSIGN_OR_RETURN(LayerSolution solution, solve_layer(std::move(problem)));
     orders_[index] = std::move(solution.order);
     for (size_t i = 0; i < linears.size(); ++i) {
@@ -126,8 +123,9 @@ class BlockPruner {
   DecoderBlock& block_;
   const DecoderBlock dense_;  // shares the weights until they are replaced
   const ModelConfig& config_;
-  BySite<std::vector<LinearRecipe>> recipes_;
+  BlockRecipes recipes_;
   BlockRequest request_;
+  SpenseBlock spense_;
   bool sequential_, one_at_a_time_;
   BlockOrders orders_;
   BySite<std::vector<PrunedLinear>> facts_;
@@ -188,6 +186,7 @@ Status check_prunable(const Model& model, const Recipe& recipe) {
       ESPARSE_RETURN_IF_ERROR(check_site_agrees(recipes[static_cast<size_t>(site)])
                                   .with_context(fmt::format("{}, {} inputs", block.name, input_site_name(site))));
     }
+    ESPARSE_RETURN_IF_ERROR(check_spense_block(block, recipes));
   }
   return {};
 }

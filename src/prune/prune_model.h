@@ -17,14 +17,15 @@ namespace esparse {
 
 struct PrunedLinear {
   std::string name;
-  std::string pattern;  // "2:4", "50%"; "dense" when a rule spared it
+  std::string pattern;  // "2:4", "50%", "spense:0.25"; "dense" when a rule spared it
   int64_t out_features = 0, in_features = 0;
   double retained = 1;  // share of its saliency that survived, see LinearSolution for these
   double output_error = -1;
   double magnitude_error = -1;
   double damping_asked = 0, damping = 0;
   int64_t exchanges = 0;
-  std::optional<ShuffleShares> shuffle;  // of all linears that share its input
+  std::optional<ShuffleShares> shuffle;     // of all linears that share its input
+  std::optional<SpenseLayout> layout = {};  // spense: what is dense
   int64_t bytes_dense = 0, bytes_now = 0;
 
   // Magnitude pruning would have done better here, on the sample.

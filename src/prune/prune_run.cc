@@ -20,22 +20,6 @@ std::string dump(const Json& json, int indent = -1) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
-// Everything that decides the result, but for the weights: of each tensor only the beginning is looked at.
-uint64_t run_fingerprint(const Model& model, const Recipe& recipe, const PruneRunInputs& inputs) {
-  constexpr size_t kBytesPerTensor = 4096;
-  Fingerprint fingerprint;
-  fingerprint.add(dump(recipe.to_json()));
-  fingerprint.add(dump(inputs.facts));
-  fingerprint.add(dump(model.checkpoint().config));
-  for (const auto& [name, tensor] : model.checkpoint().tensors.tensors()) {
-    fingerprint.add(name);
-    fingerprint.add(std::as_bytes(std::span(tensor.shape)));
-    fingerprint.add(tensor.data.first(std::min(kBytesPerTensor, tensor.data.size())));
-  }
-  for (const auto& window : inputs.windows) fingerprint.add(std::as_bytes(std::span(window)));
-  return fingerprint.value();
-}
-
 Json linear_json(const PrunedLinear& linear) {
   Json json = {{"name", linear.name},
                {"pattern", linear.pattern},
@@ -50,6 +34,10 @@ Json linear_json(const PrunedLinear& linear) {
   if (linear.damping > 0) json["damping"] = linear.damping;
   if (linear.damping_asked > 0) json["damping_asked"] = linear.damping_asked;
   if (linear.exchanges > 0) json["exchanges"] = linear.exchanges;
+  if (linear.layout)
+    json["spense"] = {{"split", spense_axis_name(linear.layout->split)},
+                      {"pattern", linear.layout->pattern.text()},
+                      {"dense", linear.layout->dense}};
   if (linear.shuffle)
     json["shuffle"] = {{"retained_before", linear.shuffle->retained_before},
                        {"retained", linear.shuffle->retained},
@@ -74,6 +62,15 @@ Result<PrunedLinear> parse_linear(const Json& json, const std::string& label) {
   ESPARSE_ASSIGN_OR_RETURN(linear.damping, fields.number("damping", 0));
   ESPARSE_ASSIGN_OR_RETURN(linear.damping_asked, fields.number("damping_asked", 0));
   ESPARSE_ASSIGN_OR_RETURN(linear.exchanges, fields.integer("exchanges", 0));
+  if (fields.has("spense")) {
+    const JsonFields regions(fields.raw("spense"), label);
+    ESPARSE_ASSIGN_OR_RETURN(const std::string split, regions.string("split"));
+    ESPARSE_ASSIGN_OR_RETURN(const std::string pattern, regions.string("pattern"));
+    linear.layout.emplace();
+    linear.layout->split = split == spense_axis_name(SpenseSplit::out) ? SpenseSplit::out : SpenseSplit::in;
+    ESPARSE_ASSIGN_OR_RETURN(linear.layout->pattern, NmPattern::parse(pattern));
+    ESPARSE_ASSIGN_OR_RETURN(linear.layout->dense, regions.integer("dense"));
+  }
   if (fields.has("shuffle")) {
     const JsonFields shares(fields.raw("shuffle"), label);
     linear.shuffle.emplace();
@@ -235,6 +232,21 @@ class PruneRun {
 };
 
 }  // namespace
+
+uint64_t run_fingerprint(const Model& model, const Recipe& recipe, const PruneRunInputs& inputs) {
+  constexpr size_t kBytesPerTensor = 4096;
+  Fingerprint fingerprint;
+  fingerprint.add(dump(recipe.to_json()));
+  fingerprint.add(dump(inputs.facts));
+  fingerprint.add(dump(model.checkpoint().config));
+  for (const auto& [name, tensor] : model.checkpoint().tensors.tensors()) {
+    fingerprint.add(name);
+    fingerprint.add(std::as_bytes(std::span(tensor.shape)));
+    fingerprint.add(tensor.data.first(std::min(kBytesPerTensor, tensor.data.size())));
+  }
+  for (const auto& window : inputs.windows) fingerprint.add(std::as_bytes(std::span(window)));
+  return fingerprint.value();
+}
 
 Status check_interrupted(const ResumableDirectory& directory, bool resume, bool start_over) {
   if (resume || start_over || !fs::exists(state_path(directory))) return {};

@@ -22,6 +22,9 @@ struct PruneRunInputs {
   bool one_site_at_a_time = false;
 };
 
+// Everything that decides the result, but for the weights: of each tensor only the beginning is looked at.
+uint64_t run_fingerprint(const Model& model, const Recipe& recipe, const PruneRunInputs& inputs);
+
 // Refuses a directory that holds finished blocks of an interrupted run, unless they are to be taken over or thrown
 // away.
 Status check_interrupted(const ResumableDirectory& directory, bool resume, bool start_over);

@@ -40,9 +40,20 @@ bool matches_pattern(std::string_view pattern, std::string_view name) {
   return pattern.find_first_not_of('*', p) == std::string_view::npos;
 }
 
+Result<SpenseMode> parse_spense_mode(std::string_view text) {
+  if (text == "neuron-aligned") return SpenseMode::neuron_aligned;
+  if (text == "per-matrix") return SpenseMode::per_matrix;
+  return invalid_argument("{:?}: expected neuron-aligned or per-matrix", text.substr(0, 40));
+}
+
+std::string_view spense_mode_name(SpenseMode mode) {
+  return mode == SpenseMode::neuron_aligned ? "neuron-aligned" : "per-matrix";
+}
+
 StatisticsNeeds LinearRecipe::needs() const {
   if (!prunes()) return {};
   StatisticsNeeds needs = saliency->needs;
+  if (is_spense()) needs.merge(selection_needs(spense.selection, *saliency));
   needs.gram |= update.needs_gram();
   needs.cross |= update.refit;
   needs.sums |= update.mask_update == MaskUpdate::dsnot;
@@ -58,7 +69,7 @@ Status LinearRecipe::validate() const {
   if (target.kind == TargetKind::unstructured && shuffles())
     return invalid_argument("shuffle {}: pattern {} has no groups that a channel order could change; use shuffle none",
                             shuffle.text(), target.text());
-  if (target.kind == TargetKind::nm && shuffle.swaps() && shuffle.block < target.pattern.group)
+  if (target.kind != TargetKind::unstructured && shuffle.swaps() && shuffle.block < target.pattern.group)
     return invalid_argument("shuffle_block: expected at least one group of {} channels, got {}", target.pattern.group,
                             shuffle.block);
   return {};
@@ -75,6 +86,8 @@ Status Recipe::validate() const {
   ESPARSE_RETURN_IF_ERROR(owl.validate());
   if (allocation == Allocation::owl && !base.prunes())
     return invalid_argument("allocation owl: pattern dense leaves nothing to allocate");
+  if (allocation == Allocation::owl && base.is_spense())
+    return invalid_argument("allocation owl: pattern {} keeps the same share dense in every block", base.target.text());
   for (const RecipeRule& rule : rules)
     ESPARSE_RETURN_IF_ERROR(check_rule(rule, base).with_context(fmt::format("layers matching {:?}", rule.match)));
   return {};

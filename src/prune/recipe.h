@@ -13,6 +13,7 @@
 #include "calibrate/statistics.h"
 #include "io/json.h"
 #include "prune/allocation.h"
+#include "prune/dense_selection.h"
 #include "prune/dsnot.h"
 #include "prune/saliency.h"
 #include "prune/shuffle.h"
@@ -20,6 +21,21 @@
 #include "prune/update.h"
 
 namespace esparse {
+
+// What may share the rows and columns that stay dense of a Spense block.
+enum class SpenseMode {
+  neuron_aligned,  // one set of neurons: rows of gate and up, columns of down (fc1, fc2)
+  per_matrix,      // each input site has its own columns
+};
+Result<SpenseMode> parse_spense_mode(std::string_view text);
+std::string_view spense_mode_name(SpenseMode mode);
+
+struct SpenseOptions {
+  DenseSelection selection = DenseSelection::norm;
+  uint64_t seed = 0;  // selection random
+  SpenseMode mode = SpenseMode::neuron_aligned;
+  bool operator==(const SpenseOptions&) const = default;
+};
 
 struct LinearRecipe {
   const SaliencyMethod* saliency = nullptr;
@@ -34,9 +50,11 @@ struct LinearRecipe {
   bool residual = true;         // refit: o and down also make up for what the residual stream lost so far
   int sweeps = 20;              // descent
   DsnotOptions dsnot;
+  SpenseOptions spense;
 
   Status validate() const;
   bool prunes() const { return target.kind != TargetKind::dense; }
+  bool is_spense() const { return target.kind == TargetKind::spense; }
   bool shuffles() const { return shuffle.text() != "none"; }
   // OBS and ADMM with saliency obs choose the mask themselves while they move the weights; with another saliency OBS is
   // given its mask.

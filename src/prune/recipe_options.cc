@@ -55,9 +55,11 @@ Status take(Result<T> parsed, U& target) {
 }
 
 Status set_pattern(LinearRecipe& recipe, std::string_view text) {
-  const SparsityScope scope = recipe.target.scope;  // a setting of its own
+  const PruneTarget before = recipe.target;
   ESPARSE_ASSIGN_OR_RETURN(recipe.target, PruneTarget::parse(text));
-  recipe.target.scope = scope;
+  recipe.target.scope = before.scope;  // a setting of its own
+  const bool says_fraction = SpensePattern::is_meant(text) && SpensePattern::parse(text)->dense_fraction;
+  if (!says_fraction) recipe.target.dense_fraction = before.dense_fraction;  // likewise
   return {};
 }
 
@@ -81,16 +83,34 @@ bool always(const L&) { return true; }
 bool reads_norms(const L& r) { return r.saliency->needs.norms; }
 bool reads_entropy(const L& r) { return r.saliency->needs.entropy; }
 bool solves(const L& r) { return r.needs().gram; }
+bool is_spense(const L& r) { return r.is_spense(); }
 
 constexpr std::array kLinearOptions = {
     RecipeOption{"saliency", "What a weight is worth", [](L& r, Text v) { return take(find_saliency(v), r.saliency); },
                  [](const L& r) { return Json(r.saliency->name); }, always},
-    RecipeOption{"pattern", "N:M, N kept of every M inputs of a row (M <= 32); or 50%, removed anywhere; or dense",
-                 set_pattern, [](const L& r) { return Json(r.target.text()); }, always},
+    RecipeOption{
+        "pattern",
+        "N:M, N kept of every M inputs of a row (M <= 32); or 50%, removed anywhere; or spense[:FRACTION][:N:M], "
+        "N:M beside a dense region; or dense",
+        set_pattern, [](const L& r) { return Json(r.target.text()); }, always},
     RecipeOption{"scope", "Unstructured: the weights compared with each other, row or layer",
                  [](L& r, Text v) { return take(parse_sparsity_scope(v), r.target.scope); },
                  [](const L& r) { return Json(sparsity_scope_name(r.target.scope)); },
                  [](const L& r) { return r.target.kind == TargetKind::unstructured; }},
+    RecipeOption{"dense_fraction", "Spense: share of the rows or columns that stays dense, such as 0.25 or 1/4",
+                 [](L& r, Text v) { return take(parse_fraction(v), r.target.dense_fraction); },
+                 [](const L& r) { return Json(r.target.dense_fraction); }, is_spense},
+    RecipeOption{"selection", "Spense: what stays dense, by norm, tail (the last), drop, loss or random",
+                 [](L& r, Text v) { return take(parse_dense_selection(v), r.spense.selection); },
+                 [](const L& r) { return Json(dense_selection_name(r.spense.selection)); }, is_spense},
+    RecipeOption{"selection_seed", "Spense, selection random: seed of the draw",
+                 [](L& r, Text v) { return set_count<uint64_t>(v, 0, UINT64_MAX, r.spense.seed); },
+                 [](const L& r) { return Json(r.spense.seed); },
+                 [](const L& r) { return r.is_spense() && r.spense.selection == DenseSelection::random; }},
+    RecipeOption{"spense_mode",
+                 "Spense: neuron-aligned (rows of gate and up, columns of down) or per-matrix (columns everywhere)",
+                 [](L& r, Text v) { return take(parse_spense_mode(v), r.spense.mode); },
+                 [](const L& r) { return Json(spense_mode_name(r.spense.mode)); }, is_spense},
     RecipeOption{"shuffle", "Channel shuffle: none, global, local, global+local or lsa", set_shuffle,
                  [](const L& r) { return Json(r.shuffle.text()); }, always},
     RecipeOption{"deal", "Global shuffle: snake or deal",

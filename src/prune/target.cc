@@ -39,32 +39,56 @@ Result<PruneTarget> PruneTarget::parse(std::string_view text) {
     ESPARSE_ASSIGN_OR_RETURN(const double sparsity, parse_percentage(text));
     return unstructured(sparsity, SparsityScope::row);
   }
+  if (SpensePattern::is_meant(text)) {
+    ESPARSE_ASSIGN_OR_RETURN(const SpensePattern pattern, SpensePattern::parse(text));
+    return spense(pattern.nm, pattern.dense_fraction.value_or(kDefaultDenseFraction));
+  }
   if (text.find(':') != std::string_view::npos) {
     ESPARSE_ASSIGN_OR_RETURN(const NmPattern pattern, NmPattern::parse(text));
     return nm(pattern);
   }
   return invalid_argument(
-      "pattern {:?}: expected N:M, such as 2:4 (2 kept of every 4 weights), the share to remove, such as 50%, or dense",
+      "pattern {:?}: expected N:M, such as 2:4 (2 kept of every 4 weights), the share to remove, such as 50%, "
+      "spense[:FRACTION][:N:M] or dense",
       text.substr(0, 40));
 }
 
 std::string PruneTarget::text() const {
   if (kind == TargetKind::dense) return "dense";
   if (kind == TargetKind::nm) return pattern.text();
+  if (kind == TargetKind::spense) return spense_text(pattern, dense_fraction);
   return fmt::format("{:.10g}%", sparsity * 100.0);
 }
 
 Status PruneTarget::validate() const {
-  if (kind == TargetKind::nm && !pattern.valid())
+  if ((kind == TargetKind::nm || kind == TargetKind::spense) && !pattern.valid())
     return invalid_argument("pattern {}: expected 1 <= N < M <= {}", pattern.text(), NmPattern::kMaxGroup);
   if (kind == TargetKind::unstructured && !(sparsity > 0.0 && sparsity < 1.0))
     return invalid_argument("sparsity {}: expected more than 0 and less than 1", sparsity);
+  if (kind == TargetKind::spense && !(dense_fraction > 0.0 && dense_fraction < 1.0))
+    return invalid_argument("dense_fraction {}: expected more than 0 and less than 1", dense_fraction);
   return {};
 }
 
 double PruneTarget::density() const {
   if (kind == TargetKind::dense) return 1.0;
+  if (kind == TargetKind::spense) return dense_fraction + (1.0 - dense_fraction) * pattern.density();
   return kind == TargetKind::nm ? pattern.density() : 1.0 - sparsity;
+}
+
+bool PruneTarget::operator==(const PruneTarget& other) const {
+  if (kind != other.kind) return false;
+  switch (kind) {
+    case TargetKind::dense:
+      return true;
+    case TargetKind::nm:
+      return pattern == other.pattern;
+    case TargetKind::unstructured:
+      return sparsity == other.sparsity && scope == other.scope;
+    case TargetKind::spense:
+      return pattern == other.pattern && dense_fraction == other.dense_fraction;
+  }
+  return false;
 }
 
 void make_mask(MatrixView<const float> saliency, const PruneTarget& target, MatrixView<uint8_t> mask) {
@@ -77,7 +101,10 @@ void make_mask(MatrixView<const float> saliency, const PruneTarget& target, Matr
       return nm_mask(saliency, target.pattern, mask);
     case TargetKind::unstructured:
       return unstructured_mask(saliency, target.sparsity, target.scope, mask);
+    case TargetKind::spense:
+      break;
   }
+  ESPARSE_CHECK(false);
 }
 
 }  // namespace esparse

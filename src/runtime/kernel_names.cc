@@ -11,6 +11,10 @@ std::string form_of(const DenseView&) { return "dense"; }
 std::string form_of(const NmView& weight) { return weight.pattern.text(); }
 std::string form_of(const BitmapView&) { return "bitmap"; }
 std::string form_of(const NmTilesView& weight) { return weight.pattern.text() + " tiles"; }
+std::string form_of(const SpenseView& weight) {
+  return fmt::format("{} + {} dense {}", std::visit([](const auto& region) { return form_of(region); }, weight.sparse),
+                     weight.dense_count(), spense_axis_name(weight.split));
+}
 
 }  // namespace
 

@@ -8,7 +8,7 @@
 
 namespace esparse {
 
-// How the weight stands in memory: "dense", "4:8", "2:4 tiles".
+// How the weight stands in memory: "dense", "4:8", "2:4 tiles", "2:4 tiles + 3584 dense rows".
 std::string weight_form(const WeightView& weight);
 
 // "few 2:4 tiles avx2", "dense-gemm on 2:4 tiles avx2" (expanded, then dense).

@@ -37,13 +37,22 @@ std::vector<LinearPath> bucket_paths(const WeightView& weight, size_t bucket) {
 bool is_dense(const LinearLayer& layer) { return !layer.is_packed(); }
 
 // The first rows of a weight: they begin where the weight does, in every form.
+template <typename View>
+View first_rows(View view, int64_t rows) {
+  view.out_features = rows;
+  return view;
+}
+// Of both regions, in their proportion when they share the rows.
+SpenseView first_rows(SpenseView view, int64_t rows) {
+  const int64_t sparse =
+      view.split == SpenseSplit::in ? rows : rows * (view.out_features - view.dense.out_features) / view.out_features;
+  view.dense = first_rows(view.dense, view.split == SpenseSplit::in ? rows : rows - sparse);
+  std::visit([&](auto& region) { region = first_rows(region, sparse); }, view.sparse);
+  view.out_features = rows;
+  return view;
+}
 WeightView first_rows(const WeightView& weight, int64_t rows) {
-  return std::visit(
-      [&](auto view) {
-        view.out_features = rows;
-        return WeightView(view);
-      },
-      weight);
+  return std::visit([&](const auto& view) { return WeightView(first_rows(view, rows)); }, weight);
 }
 
 // All rows where reading them takes the time; for more tokens as many as keep a thread busy for some hundredths of a

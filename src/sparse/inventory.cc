@@ -6,11 +6,13 @@
 #include "sparse/bitmap_storage.h"
 #include "sparse/nm_storage.h"
 #include "sparse/packed_tensors.h"
+#include "sparse/spense_storage.h"
 
 namespace esparse {
 namespace {
 
-constexpr std::string_view kNmValues = ".weight.nm_values", kBitmapValues = ".weight.bitmap_values";
+constexpr std::string_view kNmValues = ".weight.nm_values", kBitmapValues = ".weight.bitmap_values",
+                           kSpenseValues = ".weight.spense_values";
 
 template <typename Word>
 int64_t count_nonzero_words(std::span<const std::byte> bytes, Word value_bits) {
@@ -66,26 +68,41 @@ Result<NmView> load_claimed_nm(const TensorStore& store, const std::string& pref
   return load_nm(store, prefix, claimed[3], claimed[4]);
 }
 
-// One entry for the tensors of a packed weight; `pattern` is "2:4" or "bitmap".
+template <typename View>
+int64_t stored_bytes(const View& packed) {
+  return packed.values_bytes() + packed.bitmask_bytes();
+}
+int64_t stored_bytes(const SpenseView& packed) { return packed.bytes(); }
+
+template <typename View>
+int64_t count_nonzero(const View& packed) {
+  return count_nonzero(packed.dtype, std::span(packed.values, static_cast<size_t>(packed.values_bytes())));
+}
+int64_t count_nonzero(const SpenseView& packed) {
+  return count_nonzero(std::get<NmView>(packed.sparse)) +
+         count_nonzero(packed.dtype, std::span(packed.dense.data, static_cast<size_t>(packed.dense.bytes())));
+}
+
+// One entry for the tensors of a packed weight; `pattern` is "2:4", "bitmap" or "spense 2:4 + 96 dense rows".
 template <typename View>
 void add_packed(Inventory& inventory, const TensorStore& store, const std::string& prefix, const std::string& pattern,
                 const View& packed) {
   const int64_t elements = packed.out_features * packed.in_features;
-  const std::span values(packed.values, static_cast<size_t>(packed.values_bytes()));
   add_entry(inventory,
             {.name = prefix + ".weight",
              .shape = {packed.out_features, packed.in_features},
              .format = pattern + " " + std::string(dtype_name(packed.dtype)),
              .bytes_dense = elements * dtype_bytes(packed.dtype),
-             .bytes_now = packed.values_bytes() + packed.bitmask_bytes(),
+             .bytes_now = stored_bytes(packed),
              .packed = true},
-            elements, count_nonzero(packed.dtype, values));
+            elements, count_nonzero(packed));
   store.release_pages(prefix + ".weight.");
 }
 
 // True for the tensors of a packed weight that stand beside its values.
 bool is_companion(std::string_view name) {
-  for (const char* suffix : {".nm_bitmask", ".nm_shape", ".bitmap_bitmask", ".bitmap_shape"})
+  for (const char* suffix : {".nm_bitmask", ".nm_shape", ".bitmap_bitmask", ".bitmap_shape", ".spense_bitmask",
+                             ".spense_dense", ".spense_shape"})
     if (name.ends_with(std::string(".weight") + suffix)) return true;
   return false;
 }
@@ -106,6 +123,15 @@ Result<Inventory> take_inventory(const TensorStore& store) {
       const std::string prefix = name.substr(0, name.size() - kBitmapValues.size());
       ESPARSE_ASSIGN_OR_RETURN(const LoadedBitmap packed, load_bitmap(store, prefix));
       add_packed(inventory, store, prefix, "bitmap", packed.view);
+      continue;
+    }
+    if (name.ends_with(kSpenseValues)) {
+      const std::string prefix = name.substr(0, name.size() - kSpenseValues.size());
+      ESPARSE_ASSIGN_OR_RETURN(const SpenseView packed, load_spense(store, prefix));
+      add_packed(inventory, store, prefix,
+                 fmt::format("spense {} + {} dense {}", packed.pattern().text(), packed.dense_count(),
+                             spense_axis_name(packed.split)),
+                 packed);
       continue;
     }
     const auto bytes = static_cast<int64_t>(tensor.data.size());

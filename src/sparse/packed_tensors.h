@@ -1,4 +1,4 @@
-// What the tensors of N:M and of bitmap weights in a checkpoint have in common.
+// What the tensors of packed weights (N:M, bitmap, Spense) in a checkpoint have in common.
 #pragma once
 
 #include <array>

@@ -5,6 +5,7 @@
 #include <optional>
 #include <random>
 
+#include "base/random.h"
 #include "io/files.h"
 #include "io/json.h"
 
@@ -12,14 +13,6 @@ namespace esparse {
 namespace {
 
 constexpr int64_t kMaxCorpusBytes = int64_t{1} << 32;  // calibration and evaluation texts are a few megabytes
-
-// Uniform in [0, count). std::uniform_int_distribution gives other numbers with every standard library.
-uint64_t draw_below(std::mt19937_64& random, uint64_t count) {
-  const uint64_t biased = -count % count;  // 2^64 mod count: as many of the lowest numbers would be too frequent
-  uint64_t value = random();
-  while (value < biased) value = random();
-  return value % count;
-}
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
 

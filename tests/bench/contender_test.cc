@@ -44,7 +44,7 @@ TEST(RandomWeight, IsExactInItsTypeAndNotZero) {
 
 TEST(Contender, OfEveryKindComputesTheProduct) {
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
-    for (const char* name : {"dense", "2:4", "6:8", "1:2", "unstructured:0.5"})
+    for (const char* name : {"dense", "2:4", "6:8", "1:2", "unstructured:0.5", "spense:0.25", "spense:0.5:6:8"})
       for (const int64_t tokens : {1, 5, 40}) {
         const auto pattern = BenchPattern::parse_list(name);
         const Matrix<float> values = random_weight(kShape, dtype);
@@ -76,6 +76,8 @@ TEST(Contender, ReadsTheBytesOfItsForm) {
   const Matrix<float> values = random_weight(kShape, DType::bf16);
   EXPECT_EQ(ColdWeights::create(values, DType::bf16, kDense)->weight_bytes(), 48 * 96 * 2);
   EXPECT_EQ(ColdWeights::create(values, DType::bf16, kTwoOfFour)->weight_bytes(), 48 * 96 * 9 / 8);
+  const auto spense = BenchPattern::parse_list("spense:0.25");  // 24 of the 96 columns; 72 fill no tiles
+  EXPECT_EQ(ColdWeights::create(values, DType::bf16, spense->front())->weight_bytes(), 48 * (72 * 9 / 8 + 24 * 2));
   const auto three_of_four = BenchPattern::parse_list("6:8");
   EXPECT_EQ(ColdWeights::create(values, DType::bf16, three_of_four->front())->weight_bytes(), 48 * 96 * 13 / 8);
 }

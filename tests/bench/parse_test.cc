@@ -63,8 +63,9 @@ TEST(BenchPattern, ListsAreParsed) {
 }
 
 TEST(BenchPattern, RefusesWhatIsNoPattern) {
-  for (const char* text : {"", "4:2", "2:64", "half", "2:4,", "unstructured", "unstructured:", "unstructured:0",
-                           "unstructured:1", "unstructured:-0.5", "unstructured:nan", "unstructured:0.5x"})
+  for (const char* text :
+       {"", "4:2", "2:64", "half", "2:4,", "unstructured", "unstructured:", "unstructured:0", "unstructured:1",
+        "unstructured:-0.5", "unstructured:nan", "unstructured:0.5x", "spense:0", "spense:0.25:4:2", "spense:x"})
     EXPECT_FAILURE(BenchPattern::parse_list(text), StatusKind::invalid_argument, "--pattern: ") << text;
 }
 
@@ -73,7 +74,7 @@ TEST(BenchPattern, KeepsNOfEveryMAndTheShareOfTheTail) {
     const BenchPattern pattern{nm.text(), nm, {}};
     for (const int64_t row : {0, 1, 77}) {
       std::vector<float> values(101, 1.0f);
-      apply_pattern(pattern, row, values);
+      apply_pattern(pattern, 100, row, values);
       for (size_t first = 0; first < values.size(); first += static_cast<size_t>(nm.group)) {
         const size_t width = std::min<size_t>(nm.group, values.size() - first);
         int64_t kept = 0;
@@ -88,10 +89,30 @@ TEST(BenchPattern, KeepsNOfEveryMAndTheShareOfTheTail) {
 TEST(BenchPattern, UnstructuredKeepsItsShare) {
   const BenchPattern pattern{"unstructured:0.3", {}, 0.3};
   std::vector<float> values(100000, 1.0f);
-  apply_pattern(pattern, 5, values);
+  apply_pattern(pattern, 100, 5, values);
   const auto kept = static_cast<double>(std::count(values.begin(), values.end(), 1.0f));
   EXPECT_NEAR(kept, 30000, 6 * std::sqrt(100000 * 0.3 * 0.7));
   EXPECT_EQ(std::count(values.begin(), values.end(), 0.0f), 100000 - static_cast<int64_t>(kept));
+}
+
+// 64 x 32: rows are split, tiles of 4, so 16 rows stay dense; 32 x 64 and 32 x 32: columns, 16 and 8 of them.
+TEST(BenchPattern, SpenseKeepsTheEndOfTheLongerSideDense) {
+  const auto patterns = BenchPattern::parse_list("spense,spense:1/2:4:8");
+  ASSERT_OK(patterns);
+  const BenchPattern& quarter = patterns->front();
+  EXPECT_FALSE(quarter.dense());
+  EXPECT_EQ(quarter.layout(64, 32), (SpenseLayout{SpenseSplit::out, {2, 4}, 16}));
+  EXPECT_EQ(quarter.layout(32, 64), (SpenseLayout{SpenseSplit::in, {2, 4}, 16}));
+  EXPECT_EQ(quarter.layout(32, 32), (SpenseLayout{SpenseSplit::in, {2, 4}, 8}));
+  EXPECT_EQ((*patterns)[1].layout(64, 32), (SpenseLayout{SpenseSplit::out, {4, 8}, 32}));
+  const auto zeros_of_row = [&](int64_t rows, int64_t row, int64_t columns) {
+    std::vector<float> values(static_cast<size_t>(columns), 1.0f);
+    apply_pattern(quarter, rows, row, values);
+    return std::pair(std::count(values.begin(), values.end(), 0.0f), values.back());
+  };
+  EXPECT_EQ(zeros_of_row(64, 47, 32).first, 16);
+  EXPECT_EQ(zeros_of_row(64, 48, 32).first, 0);
+  EXPECT_EQ(zeros_of_row(32, 31, 64), std::pair(std::ptrdiff_t{24}, 1.0f));
 }
 
 }  // namespace

@@ -110,6 +110,21 @@ const BadRecipe kBadRecipes[] = {
     {"RuleMakesUnstructuredWithShuffle",
      "saliency: wanda\npattern: 2:4\nshuffle: global\nlayers:\n  - match: \"*.down_proj\"\n    pattern: 50%\n",
      {"\"*.down_proj\"", "shuffle global", "50% has no groups"}},
+    {"BadFraction", "saliency: wanda\npattern: spense\ndense_fraction: 2\n", {"line 3: dense_fraction", "\"2\""}},
+    {"BadSelection", "saliency: wanda\npattern: spense\nselection: best\n", {"line 3: selection", "\"best\""}},
+    {"BadSpense", "saliency: wanda\npattern: spense:4:2\n", {"line 2: pattern", "spense[:FRACTION][:N:M]"}},
+    {"RuleMakesOwlWithSpense",
+     "saliency: wanda\npattern: spense\nallocation: owl\n",
+     {"allocation owl", "spense:0.25 keeps the same share dense"}},
+    {"DifferentFractionsAtOneInput",
+     "saliency: wanda\npattern: spense\nlayers:\n  - match: \"*.up_proj\"\n    dense_fraction: 1/2\n",
+     {"model.layers.0.mlp.up_proj", "must agree", "'dense_fraction' differs"}},
+    {"DifferentFractionsOfNeurons",
+     "saliency: wanda\npattern: spense\nlayers:\n  - match: \"*.down_proj\"\n    dense_fraction: 1/2\n",
+     {"model.layers.0.mlp.down_proj", "share neurons", "'dense_fraction' differs"}},
+    {"DifferentModesOfNeurons",
+     "saliency: wanda\npattern: spense\nlayers:\n  - match: \"*.down_proj\"\n    spense_mode: per-matrix\n",
+     {"model.layers.0.mlp.down_proj", "share neurons", "'spense_mode' differs"}},
     {"DifferentPatternsUnderOneShuffle",
      "saliency: wanda\npattern: 2:4\nshuffle: global\nlayers:\n  - match: \"*.v_proj\"\n    pattern: 4:8\n",
      {"model.layers.0", "attention", "must agree", "'pattern' differs"}},
@@ -208,6 +223,31 @@ TEST(Rules, DecideByLayerName) {
   expect_evaluates(workplace);
 }
 
+// Rows of gate and up, columns of down and of attention; the bytes add up, and the report tells what is dense.
+TEST(Spense, IsStoredByRegions) {
+  const Workplace workplace("llama2-gqa-untied");  // hidden 48, ffn 56, 4 heads of 12
+  for (const auto& [mode, mlp] : {std::pair{"neuron-aligned", "spense 2:4 + 14 dense rows F32"},
+                                  {"per-matrix", "spense 2:4 + 12 dense columns F32"}}) {
+    SCOPED_TRACE(mode);
+    expect_success(run_line(
+        workplace.path(),
+        "prune model -o out --force --recipe wanda --pattern spense --spense-mode " + std::string(mode) + kCalib));
+    EXPECT_EQ(formats(workplace)["1.mlp.gate"], mlp);
+    EXPECT_EQ(formats(workplace)["1.mlp.up"], mlp);
+    EXPECT_EQ(formats(workplace)["0.mlp.down"], "spense 2:4 + 14 dense columns F32");
+    EXPECT_EQ(formats(workplace)["0.self_attn.q"], "spense 2:4 + 12 dense columns F32");
+    EXPECT_EQ(formats(workplace)["0.self_attn.o"], "spense 2:4 + 12 dense columns F32");
+    EXPECT_EQ(patterns(workplace)["1.mlp.up"], "spense:0.25");
+    const Json report = parsed(read_text(workplace / "out/esparse.json"));
+    EXPECT_EQ(report.at("recipe").at("spense_mode"), mode);
+    const Json& down = report.at("linears")[6];
+    EXPECT_EQ(down.at("spense"), Json({{"split", "columns"}, {"pattern", "2:4"}, {"dense", 14}}));
+    // 48 rows of 42 columns at 2:4 (20 of the whole groups, one of the tail of two) and 14 dense ones.
+    EXPECT_EQ(down.at("bytes"), 48 * (21 * 4 + 6 + 14 * 4));
+    expect_evaluates(workplace);
+  }
+}
+
 // The bytes of a spared linear are those of the source.
 TEST(Rules, SparedLinearsKeepTheirBits) {
   const Workplace workplace("llama-bf16");
@@ -277,7 +317,8 @@ TEST(Unstructured, RemovesExactlyItsShare) {
   }
 }
 
-// A bitmap where that is smaller: with 16-bit weights not before more than 1/16 is removed, and the bits of a row fill whole bytes.
+// A bitmap where that is smaller: with 16-bit weights not before more than 1/16 is removed, and the bits of a row fill
+// whole bytes.
 TEST(Unstructured, IsStoredAsABitmapWhereThatIsSmaller) {
   const Workplace workplace("llama-bf16");
   for (const auto& [pattern, format] : {std::pair{"5%", "BF16"}, {"15%", "bitmap BF16"}, {"70%", "bitmap BF16"}}) {

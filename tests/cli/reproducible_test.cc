@@ -48,7 +48,7 @@ TEST_P(EveryRecipe, PrunesToTheSameBytesWithAnyNumberOfThreads) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shipped, EveryRecipe, testing::Values("best", "alps", "sparsegpt", "owl-wanda"),
+INSTANTIATE_TEST_SUITE_P(Shipped, EveryRecipe, testing::Values("best", "alps", "sparsegpt", "owl-wanda", "spense"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -120,6 +120,7 @@ TEST(Options, ThatShouldMatterDo) {
                              "--update refit",
                              "--update descent",
                              "--pattern 50% --shuffle none",
+                             "--pattern spense",
                              "--sequential true"})
     EXPECT_FALSE(expected == weights_of(workplace, base + " " + option)) << option;
   EXPECT_FALSE(weights_of(workplace, base + " --shuffle global") ==
@@ -136,6 +137,12 @@ TEST(Options, ThatShouldMatterDo) {
            {"--update dsnot", "--dsnot-cycles 1"},
            {"--update dsnot", "--dsnot-threshold 1"},
            {"--pattern 50% --shuffle none", "--scope layer"},
+           {"--pattern spense", "--dense-fraction 1/2"},
+           {"--pattern spense", "--selection tail"},
+           {"--pattern spense", "--selection drop"},
+           {"--pattern spense", "--selection loss"},
+           {"--pattern spense --selection random", "--selection-seed 1"},
+           {"--pattern spense", "--spense-mode per-matrix"},
            {"--pattern 50% --shuffle none", "--allocation owl"},
            {"--pattern 50% --shuffle none --allocation owl", "--owl-lambda 0.2"},
            {"--pattern 4:8 --allocation owl", "--owl-span 4"}})

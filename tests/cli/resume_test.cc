@@ -118,8 +118,8 @@ TEST_P(InterruptedRecipe, KilledAnywhereGoesOnToTheSameBytes) {
   EXPECT_GT(kills, 20) << "the test did not see what the run does";
 }
 
-INSTANTIATE_TEST_SUITE_P(Recipes, InterruptedRecipe, testing::Values("best", "esparse", "owl-wanda", "magnitude"),
-                         [](const auto& test) {
+INSTANTIATE_TEST_SUITE_P(Recipes, InterruptedRecipe,
+                         testing::Values("best", "esparse", "owl-wanda", "magnitude", "spense"), [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;

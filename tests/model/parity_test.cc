@@ -169,6 +169,42 @@ TEST(ArrangeForRunning, LeavesTheLogits) {
   EXPECT_LT(relative_difference(logits(), before), tolerance_of(*fixture.model));
 }
 
+// The same with part of every weight dense, its rows or its columns in turn.
+TEST(ArrangeForRunning, LeavesTheLogitsOfSpense) {
+  const Fixture fixture = open_fixture("llama-bf16");
+  bool rows = false;
+  for (DecoderBlock& block : fixture.model->blocks())
+    for (const InputSite site : kInputSites)
+      for (LinearLayer* layer : block.linears_at(site)) {
+        const SpenseLayout layout{(rows = !rows) ? SpenseSplit::out : SpenseSplit::in, {2, 4}, 8};
+        const int64_t sparse_rows = layer->out_features() - (rows ? layout.dense : 0);
+        const int64_t sparse_columns = layer->in_features() - (rows ? 0 : layout.dense);
+        Matrix<float> weight = layer->weight_as_f32();
+        for (int64_t i = 0; i < sparse_rows; ++i)
+          for (int64_t j = 0; j < sparse_columns; ++j)
+            if (j % 4 == j / 4 % 4 || j % 4 == (j / 4 + 1) % 4) weight(i, j) = 0.0f;
+        std::vector<std::byte> bytes(static_cast<size_t>(layer->weight_bytes()));
+        convert_from_f32(layer->dtype(), weight.values(), bytes.data());
+        layer->set_packed(
+            pack_spense(layout, layer->dtype(), bytes, layer->out_features(), layer->in_features()).value());
+        const Matrix<float> back = layer->weight_as_f32();
+        EXPECT_TRUE(std::ranges::equal(back.values(), weight.values())) << layer->name();
+      }
+  const auto logits = [&] {
+    KvCache cache = fixture.model->make_cache(fixture.input_ids.size());
+    return all_logits(*fixture.model, fixture.input_ids, cache);
+  };
+  const Matrix<float> before = logits();
+  fixture.model->arrange_for_running();
+  int64_t tiled = 0;
+  for (DecoderBlock& block : fixture.model->blocks())
+    for (const InputSite site : kInputSites)
+      for (LinearLayer* layer : block.linears_at(site))
+        tiled += std::holds_alternative<NmTilesView>(std::get<SpenseView>(layer->weight()).sparse);
+  EXPECT_GT(tiled, 0);
+  EXPECT_LT(relative_difference(logits(), before), kRelativeToLargestLogit);
+}
+
 INSTANTIATE_TEST_SUITE_P(Golden, Parity, testing::ValuesIn(fixture_names()), [](const auto& fixture) {
   std::string name = fixture.param;
   std::replace(name.begin(), name.end(), '-', '_');

@@ -127,6 +127,37 @@ void expect_support(const Matrix<float>& weight, const Matrix<uint8_t>& mask) {
   }
 }
 
+// Columns behind the pruned ones are kept and take the weights that are best beside the others.
+TEST(Alps, KeepsTheColumnsBehindThePattern) {
+  for (const NmPattern pattern : {NmPattern{2, 4}, {3, 5}})
+    for (const int64_t columns : {40, 57, 70}) {
+      const Layer layer = make_layer(33, 70);
+      Matrix<float> weight = layer.weight, all = layer.weight;
+      Matrix<uint8_t> mask(33, 70), mask_of_all(33, 70);
+      ASSERT_OK(alps(weight.view(), layer.gram, pattern, columns, mask.view()));
+      ASSERT_OK(alps(all.view(), layer.gram, pattern, mask_of_all.view()));
+      expect_support(weight, mask);
+      double moved = 0;
+      for (int64_t i = 0; i < 33; ++i) {
+        for (int64_t first = 0; first < columns; first += pattern.group) {
+          const int64_t width = std::min<int64_t>(pattern.group, columns - first);
+          int64_t kept = 0;
+          for (int64_t j = first; j < first + width; ++j) kept += mask(i, j);
+          EXPECT_EQ(kept, (pattern.kept * width + pattern.group - 1) / pattern.group);
+        }
+        for (int64_t j = columns; j < 70; ++j) {
+          EXPECT_EQ(mask(i, j), 1);
+          moved += std::abs(weight(i, j) - layer.weight(i, j));
+        }
+      }
+      if (columns < 70) {
+        EXPECT_GT(moved, 0);
+        EXPECT_LT(squared_error(weight, layer.weight, layer.h), squared_error(all, layer.weight, layer.h));
+      }
+      EXPECT_LE(squared_error(weight, layer.weight, layer.h), 1.02 * refit_error(layer, mask));
+    }
+}
+
 TEST(Alps, PatternsBeatMagnitudeAndWandaWithTheirBestWeights) {
   for (const NmPattern pattern : {NmPattern{2, 4}, {1, 4}, {4, 8}, {3, 5}}) {
     const Layer layer = make_layer(33, 70);

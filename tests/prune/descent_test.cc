@@ -153,6 +153,48 @@ TEST(GroupDescent, NoRowGetsWorseAndGroupsKeepTheirCounts) {
     }
 }
 
+// Behind the border everything is kept: it stays so, groups in front keep their counts, and the error falls below that
+// of the same mask with the last columns as they were.
+TEST(GroupDescent, ColumnsBehindTheBorderAdapt) {
+  for (const NmPattern pattern : {NmPattern{2, 4}, NmPattern{5, 7}, NmPattern{8, 16}})
+    for (const int64_t border : {28, 30, 40}) {
+      Problem p = make_problem(33, 40, pattern, 17);
+      for (int64_t i = 0; i < 33; ++i)
+        for (int64_t j = 0; j < 40; ++j) {
+          const int64_t first = j / pattern.group * pattern.group;
+          const bool kept = j >= border || j - first < pattern.kept;
+          p.mask(i, j) = kept;
+          p.weight(i, j) = kept ? p.target(i, j) : 0.0f;
+        }
+      const Problem before = p;
+      group_descent(p.target.view(), p.hessian.view(), pattern.group, border, {}, p.weight.view(), p.mask.view());
+      double moved = 0;
+      for (int64_t i = 0; i < 33; ++i) {
+        EXPECT_LE(error(p, i, row_of(p.weight, i)), error(p, i, row_of(before.weight, i)) * (1 + 1e-5));
+        for (int64_t j = border; j < 40; ++j) {
+          EXPECT_EQ(p.mask(i, j), 1);
+          moved += std::abs(p.weight(i, j) - before.weight(i, j));
+        }
+        for (int64_t g = 0; g < border; g += pattern.group) {
+          int kept_before = 0, kept = 0;
+          for (int64_t j = g; j < std::min<int64_t>(border, g + pattern.group); ++j)
+            kept_before += before.mask(i, j), kept += p.mask(i, j);
+          EXPECT_EQ(kept, kept_before) << pattern.text() << " border " << border;
+        }
+      }
+      if (border < 40) {
+        EXPECT_GT(moved, 0);
+      }
+      // To the end: the values are the least squares of the mask, dense columns among them.
+      group_descent(p.target.view(), p.hessian.view(), pattern.group, border, {.max_sweeps = 2000, .tolerance = 0},
+                    p.weight.view(), p.mask.view());
+      for (int64_t i = 0; i < 33; ++i) {
+        const double least = least_error(p, i, kept_columns(p, i));
+        EXPECT_NEAR(error(p, i, row_of(p.weight, i)), least, 2e-3 * least) << pattern.text() << " border " << border;
+      }
+    }
+}
+
 // Run to the end, the values are the least-squares solution on the mask found.
 TEST(GroupDescent, ValuesAreOptimalOnTheirMask) {
   Problem p = make_problem(9, 48, {2, 4}, 11);

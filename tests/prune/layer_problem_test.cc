@@ -221,6 +221,137 @@ TEST(SolveLayer, SparedLinearsKeepTheirWeights) {
   EXPECT_TRUE(std::ranges::equal(solution->linears[1].weight.values(), spared.values()));
 }
 
+// Spense by columns: dense ones come last in the order and move only by the update; N:M holds in front of them.
+TEST(SolveLayer, SpenseByColumns) {
+  const std::vector<int32_t> dense = {1, 2, 8, 17, 30, 31};
+  const Matrix<float> weight = random_matrix(20, 32, 3), inputs = random_matrix(200, 32, 4);
+  for (const auto& [saliency, shuffle, update] : {std::tuple{"magnitude", "none", "none"},
+                                                  {"wanda", "none", "dsnot"},
+                                                  {"wanda", "global+local", "none"},
+                                                  {"obs", "none", "obs"},
+                                                  {"obs", "lsa", "admm"},
+                                                  {"wanda", "none", "obs"},
+                                                  {"obs", "global+local", "obs+descent"},
+                                                  {"obs", "local", "descent"}})
+    for (const char* pattern : {"spense:0.2", "spense:0.2:3:5"}) {
+      LayerProblem problem = make_problem(
+          weight, inputs,
+          recipe_of({{"saliency", saliency}, {"pattern", pattern}, {"shuffle", shuffle}, {"update", update}}));
+      const NmPattern nm = problem.linears[0].recipe.target.pattern;
+      problem.last_channels = dense;
+      const auto solution = solve_layer(std::move(problem));
+      ASSERT_OK(solution);
+      const std::string what = fmt::format("{} {} {} {}", saliency, shuffle, update, pattern);
+      const LinearSolution& linear = solution->linears[0];
+      const ChannelOrder& order = solution->order;
+      ASSERT_EQ(order.size(), 32u) << what;
+      EXPECT_TRUE(std::ranges::equal(std::span(order).last(6), dense)) << what;
+      EXPECT_EQ(std::ranges::is_sorted(std::span(order).first(26)), std::string_view(shuffle) == "none") << what;
+      for (int64_t i = 0; i < 20; ++i) {
+        for (int64_t k = 0; k < 26; k += nm.group) {
+          int64_t kept = 0, width = std::min<int64_t>(nm.group, 26 - k);
+          for (int64_t j = k; j < k + width; ++j) kept += linear.weight(i, order[j]) != 0;
+          ASSERT_LE(kept, nm.kept_in(width)) << what;
+        }
+        const bool moves = std::string_view(update).find("obs") != std::string_view::npos ||
+                           std::string_view(update).find("a") != std::string_view::npos ||
+                           std::string_view(update).find("descent") != std::string_view::npos;
+        for (const int32_t channel : dense) EXPECT_EQ(linear.weight(i, channel) == weight(i, channel), !moves) << what;
+      }
+      if (std::string_view(update) != "dsnot") {  // promises the mean of the outputs, not their squares
+        EXPECT_LE(linear.output_error, linear.magnitude_error * (1 + 1e-9)) << what;
+      }
+      EXPECT_GT(linear.retained, 0.6) << what;
+      EXPECT_LT(linear.retained, 1) << what;
+    }
+}
+
+// Spense by rows: dense ones stay as they are, the others are what they would be without them.
+TEST(SolveLayer, SpenseByRows) {
+  const std::vector<int32_t> dense = {0, 5, 6, 19};
+  const Matrix<float> weight = random_matrix(20, 32, 3), inputs = random_matrix(200, 32, 4);
+  Matrix<float> others(16, 32);
+  for (int64_t i = 0, next = 0; i < 20; ++i)
+    if (std::ranges::find(dense, i) == dense.end()) std::ranges::copy(weight.row(i), others.row(next++).begin());
+  for (const auto& [saliency, shuffle, update] : {std::tuple{"wanda", "none", "none"},
+                                                  {"obs", "global+local", "obs"},
+                                                  {"obs", "global+local", "admm+descent"},
+                                                  {"wanda", "none", "dsnot"}}) {
+    const auto solve = [&](const Matrix<float>& of, const char* pattern, const std::vector<int32_t>& dense_rows) {
+      LayerProblem problem = make_problem(
+          of, inputs,
+          recipe_of({{"saliency", saliency}, {"pattern", pattern}, {"shuffle", shuffle}, {"update", update}}));
+      problem.linears[0].dense_rows = dense_rows;
+      auto solution = solve_layer(std::move(problem));
+      EXPECT_OK(solution);
+      return std::move(solution).value();
+    };
+    const LayerSolution whole = solve(weight, "spense:0.2", dense), part = solve(others, "2:4", {});
+    EXPECT_EQ(whole.order, part.order) << saliency << update;
+    for (int64_t i = 0, next = 0; i < 20; ++i) {
+      const bool is_dense = std::ranges::find(dense, i) != dense.end();
+      const auto expected = is_dense ? weight.row(i) : part.linears[0].weight.row(next++);
+      EXPECT_TRUE(std::ranges::equal(whole.linears[0].weight.row(i), expected)) << update << " row " << i;
+    }
+    EXPECT_LT(whole.linears[0].output_error, part.linears[0].output_error);
+    EXPECT_GT(whole.linears[0].retained, part.linears[0].retained);
+  }
+}
+
+// One order for a linear that is Spense and one that is not, and one for linears that are all spared.
+TEST(SolveLayer, LastChannelsOrderWhateverReadsThem) {
+  const std::vector<int32_t> dense = {0, 3, 9, 12};
+  LayerProblem problem = make_problem(random_matrix(8, 16, 1), random_matrix(50, 16, 2),
+                                      recipe_of({{"saliency", "wanda"}, {"pattern", "spense"}}));
+  const Matrix<float> plain = random_matrix(4, 16, 3);
+  problem.linears.push_back({"plain", plain, recipe_of({{"saliency", "wanda"}, {"pattern", "2:4"}})});
+  problem.last_channels = dense;
+  auto solution = solve_layer(std::move(problem));
+  ASSERT_OK(solution);
+  EXPECT_EQ(solution->order, (ChannelOrder{1, 2, 4, 5, 6, 7, 8, 10, 11, 13, 14, 15, 0, 3, 9, 12}));
+  for (int64_t i = 0; i < 4; ++i)
+    for (int64_t k = 0; k < 16; k += 4) {
+      int kept = 0;
+      for (int64_t j = k; j < k + 4; ++j) kept += solution->linears[1].weight(i, solution->order[j]) != 0;
+      EXPECT_EQ(kept, 2) << "groups are formed in the common order";
+    }
+  LayerProblem spared =
+      make_problem(plain, random_matrix(50, 16, 2), recipe_of({{"saliency", "wanda"}, {"pattern", "dense"}}));
+  spared.last_channels = dense;
+  solution = solve_layer(std::move(spared));
+  ASSERT_OK(solution);
+  EXPECT_EQ(solution->order.size(), 16u);
+  EXPECT_EQ(solution->order.back(), 12);
+}
+
+// Heads bind the order: the last heads are dense and stay where they are; the others are ordered within themselves,
+// alike for the query heads of one KV head.
+TEST(SolveLayer, SpenseOfHeadsKeepsThemInPlace) {
+  std::vector<int32_t> dense(8);
+  for (int32_t k = 0; k < 8; ++k) dense[k] = 24 + k;
+  for (const char* shuffle : {"none", "global+local"}) {
+    LayerProblem problem =
+        make_problem(random_matrix(12, 32, 1), random_matrix(80, 32, 2),
+                     recipe_of({{"saliency", "obs"}, {"pattern", "spense"}, {"shuffle", shuffle}, {"update", "obs"}}));
+    problem.freedom = {4, 2};  // heads of 8 channels; heads 2 and 3 share a KV head
+    problem.last_channels = dense;
+    const auto solution = solve_layer(std::move(problem));
+    ASSERT_OK(solution);
+    const ChannelOrder order = solution->order.empty() ? identity_order(32) : solution->order;
+    for (int64_t k = 0; k < 32; ++k) EXPECT_EQ(order[k] / 8, k / 8);
+    for (int64_t k = 0; k < 8; ++k) EXPECT_EQ(order[k] + 8, order[k + 8]);
+    for (int64_t k = 16; k < 24; ++k) EXPECT_EQ(order[k] + 8, order[k + 8]);
+    for (int64_t i = 0; i < 12; ++i) {
+      for (int64_t k = 0; k < 24; k += 4) {
+        int kept = 0;
+        for (int64_t j = k; j < k + 4; ++j) kept += solution->linears[0].weight(i, order[j]) != 0;
+        EXPECT_LE(kept, 2);
+      }
+      for (int64_t k = 24; k < 32; ++k) EXPECT_NE(solution->linears[0].weight(i, order[k]), 0);
+    }
+  }
+}
+
 TEST(SolveLayer, SameBytesForAnyThreadCount) {
   for (const char* update : {"obs+descent", "admm"}) {
     Matrix<float> first;

@@ -44,9 +44,15 @@ class Reference {
   }
   double score(int64_t i, int64_t j) const { return weight_(i, j) * weight_(i, j) / rows_(j, j); }
 
-  void choose_groups(NmPattern pattern, int64_t column) {
-    if (column % pattern.group != 0) return;
-    const int64_t count = std::min<int64_t>(pattern.group, weight_.cols() - column);
+  void choose_groups(NmPattern pattern, int64_t column) { choose_leading_groups(pattern, column, weight_.cols()); }
+
+  // Groups end at `columns`; behind it everything is kept.
+  void choose_leading_groups(NmPattern pattern, int64_t column, int64_t columns) {
+    if (column == 0)
+      for (int64_t i = 0; i < weight_.rows(); ++i)
+        std::fill(mask_.row(i).begin() + columns, mask_.row(i).end(), uint8_t{1});
+    if (column >= columns || column % pattern.group != 0) return;
+    const int64_t count = std::min<int64_t>(pattern.group, columns - column);
     const int64_t kept = (pattern.kept * count + pattern.group - 1) / pattern.group;
     for (int64_t i = 0; i < weight_.rows(); ++i) {
       std::vector<std::pair<double, int64_t>> order;
@@ -125,6 +131,36 @@ TEST(ObsSweep, PatternsMatchTheDerivationWithAllTails) {
     for (const NmPattern pattern : {NmPattern{2, 4}, {1, 2}, {4, 8}, {3, 5}, {1, 3}, {5, 24}, {9, 32}})
       check_pattern(layer, pattern);
   }
+}
+
+// Columns behind the swept ones are kept and make up for them; the errors reported are those of the loss.
+TEST(ObsSweep, LeadingColumnsMatchTheDerivation) {
+  for (const auto& [rows, columns, swept] : {std::tuple{3, 7, 4},
+                                             {65, 40, 30},
+                                             {5, 33, 32},
+                                             {64, 96, 0},
+                                             {4, 1100, 1040},
+                                             {4, 1100, 700},
+                                             {7, 20, 20},
+                                             {1, 2, 1}})
+    for (const NmPattern pattern : {NmPattern{2, 4}, {4, 8}, {3, 5}}) {
+      const Layer layer = make_layer(rows, columns);
+      Matrix<float> weight = layer.weight, errors(rows, swept);
+      Matrix<uint8_t> mask(rows, columns);
+      for (uint8_t& value : mask.values()) value = 9;
+      auto reported = errors.view();
+      const double loss = obs_sweep(weight.view(), layer.u.view(), pattern, mask.view(), swept, &reported);
+      Reference expected(layer.weight, layer.h);
+      expected.run([&, end = swept](Reference& r, int64_t column) { r.choose_leading_groups(pattern, column, end); });
+      const std::string what = fmt::format("{} [{}, {} of {}]", pattern.text(), rows, swept, columns);
+      if (swept > 0) expect_matches(layer, weight, mask, loss, expected, what);
+      if (swept == 0) {
+        EXPECT_TRUE(same_bytes(weight, layer.weight) && loss == 0) << what;
+      }
+      double sum = 0;
+      for (const float error : errors.values()) sum += static_cast<double>(error) * error;
+      EXPECT_NEAR(sum, loss, 1e-5 * loss) << what;
+    }
 }
 
 TEST(ObsSweep, MatchesTheDerivationBeyondOneStretchOfColumns) {

@@ -86,6 +86,11 @@ TEST(RecipeOptions, BadValuesNameTheSetting) {
         {"residual", "yes", "residual: expected true or false"},
         {"sequential", "1", "sequential: expected true or false"},
         {"allocation", "besa", "allocation: expected uniform or owl"},
+        {"pattern", "spense:0", "pattern: "},
+        {"dense_fraction", "1", "dense_fraction: \"1\": expected a share between 0 and 1"},
+        {"selection", "best", "selection: selection \"best\": expected norm, tail, drop, loss or random"},
+        {"selection_seed", "-1", "selection_seed: expected a whole number"},
+        {"spense_mode", "aligned", "spense_mode: \"aligned\": expected neuron-aligned or per-matrix"},
         {"owl_lambda", "0.9", "owl_lambda: "},
         {"colour", "red", "unknown setting \"colour\""}}) {
     Recipe recipe;
@@ -106,6 +111,40 @@ TEST(Recipe, TellsOnlyWhatItReads) {
   EXPECT_EQ(recipe.to_json().at("damping"), 0.01);
   EXPECT_TRUE(recipe.to_json().contains("alpha"));
   EXPECT_TRUE(recipe.to_json().contains("bins"));
+}
+
+// The fraction is a setting of its own, whichever comes first; a pattern that names one wins.
+TEST(Recipe, DenseFractionOfSpense) {
+  for (const bool pattern_first : {true, false}) {
+    Recipe recipe = wanda();
+    if (pattern_first) EXPECT_OK(recipe.set("pattern", "spense"));
+    EXPECT_OK(recipe.set("dense_fraction", "1/8"));
+    if (!pattern_first) EXPECT_OK(recipe.set("pattern", "spense:4:8"));
+    EXPECT_EQ(recipe.base.target.dense_fraction, 0.125);
+    EXPECT_EQ(recipe.to_json().at("pattern"), pattern_first ? "spense:0.125" : "spense:0.125:4:8");
+    EXPECT_EQ(recipe.to_json().at("dense_fraction"), 0.125);
+    EXPECT_EQ(recipe.to_json().at("selection"), "norm");
+    EXPECT_EQ(recipe.to_json().at("spense_mode"), "neuron-aligned");
+    EXPECT_FALSE(recipe.to_json().contains("selection_seed"));
+    EXPECT_OK(recipe.set("pattern", "spense:0.5"));
+    EXPECT_EQ(recipe.base.target.dense_fraction, 0.5);
+    EXPECT_OK(recipe.set("pattern", "2:4"));
+    EXPECT_FALSE(recipe.to_json().contains("selection"));
+  }
+}
+
+TEST(Recipe, SpenseNeedsWhatItsChoiceReads) {
+  Recipe recipe;
+  EXPECT_OK(recipe.set("saliency", "magnitude"));
+  EXPECT_OK(recipe.set("pattern", "spense"));
+  EXPECT_TRUE(recipe.base.needs().norms && !recipe.base.needs().gram);
+  EXPECT_OK(recipe.set("selection", "tail"));
+  EXPECT_FALSE(recipe.base.needs().any());
+  EXPECT_OK(recipe.set("selection", "loss"));
+  EXPECT_TRUE(recipe.base.needs().gram);
+  EXPECT_OK(recipe.set("allocation", "owl"));
+  EXPECT_FAILURE(recipe.validate(), StatusKind::invalid_argument,
+                 "allocation owl: pattern spense:0.25 keeps the same share dense in every block");
 }
 
 TEST(Recipe, NeedsFollowTheChoices) {
@@ -218,7 +257,7 @@ TEST(ShippedRecipes, AreAllThereAndValid) {
     EXPECT_FALSE(recipe->summary.empty());
   }
   EXPECT_EQ(names, (std::vector<std::string>{"alps", "best", "esparse", "magnitude", "owl-wanda", "ria", "sparsegpt",
-                                             "strong", "wanda"}));
+                                             "spense", "strong", "wanda"}));
 }
 
 }  // namespace

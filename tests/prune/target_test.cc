@@ -42,7 +42,9 @@ TEST(PruneTarget, Texts) {
                                      {"50%", PruneTarget::unstructured(0.5, SparsityScope::row)},
                                      {"62.5%", PruneTarget::unstructured(0.625, SparsityScope::row)},
                                      {"29%", PruneTarget::unstructured(0.29, SparsityScope::row)},
-                                     {"0.01%", PruneTarget::unstructured(0.0001, SparsityScope::row)}}) {
+                                     {"0.01%", PruneTarget::unstructured(0.0001, SparsityScope::row)},
+                                     {"spense:0.25", PruneTarget::spense({2, 4}, 0.25)},
+                                     {"spense:0.125:6:8", PruneTarget::spense({6, 8}, 0.125)}}) {
     const auto parsed = PruneTarget::parse(text);
     ASSERT_OK(parsed);
     EXPECT_EQ(parsed->text(), text);
@@ -55,6 +57,21 @@ TEST(PruneTarget, Texts) {
   EXPECT_DOUBLE_EQ(PruneTarget::nm({3, 4}).density(), 0.75);
   EXPECT_DOUBLE_EQ(PruneTarget::dense().density(), 1.0);
   EXPECT_NEAR(PruneTarget::unstructured(0.7, SparsityScope::row).density(), 0.3, 1e-15);
+  EXPECT_DOUBLE_EQ(PruneTarget::spense({2, 4}, 0.25).density(), 0.625);
+  EXPECT_EQ(PruneTarget::parse("spense").value(), PruneTarget::spense({2, 4}, 0.25));
+  EXPECT_EQ(PruneTarget::spense({4, 8}, 0.5).of_pruned_part(), PruneTarget::nm({4, 8}));
+  EXPECT_EQ(PruneTarget::dense().of_pruned_part(), PruneTarget::dense());
+}
+
+// Only what a kind reads tells its targets apart.
+TEST(PruneTarget, Equality) {
+  PruneTarget nm = PruneTarget::nm({2, 4});
+  nm.dense_fraction = 0.5, nm.sparsity = 0.9;
+  EXPECT_EQ(nm, PruneTarget::nm({2, 4}));
+  EXPECT_NE(nm, PruneTarget::nm({4, 8}));
+  EXPECT_NE(nm, PruneTarget::spense({2, 4}, 0.5));
+  EXPECT_NE(PruneTarget::spense({2, 4}, 0.25), PruneTarget::spense({2, 4}, 0.5));
+  EXPECT_NE(PruneTarget::unstructured(0.5, SparsityScope::row), PruneTarget::unstructured(0.5, SparsityScope::layer));
 }
 
 TEST(PruneTarget, Refusals) {
@@ -66,6 +83,9 @@ TEST(PruneTarget, Refusals) {
     EXPECT_FAILURE(PruneTarget::parse(text), StatusKind::invalid_argument, "more than 0 % and less than 100 %");
   EXPECT_FAILURE(PruneTarget::parse("4:2"), StatusKind::invalid_argument, "1 <= N < M");
   EXPECT_FAILURE(PruneTarget::parse("2:64"), StatusKind::invalid_argument, "at most 32");
+  EXPECT_FAILURE(PruneTarget::parse("spense:2"), StatusKind::invalid_argument, "a share between 0 and 1");
+  EXPECT_FAILURE(PruneTarget::spense({2, 4}, 1).validate(), StatusKind::invalid_argument, "dense_fraction 1");
+  EXPECT_FAILURE(PruneTarget::spense({4, 4}, 0.5).validate(), StatusKind::invalid_argument, "1 <= N < M");
   EXPECT_FAILURE(PruneTarget::nm({4, 4}).validate(), StatusKind::invalid_argument, "1 <= N < M");
   for (double sparsity : {0.0, 1.0, -0.5, std::nan("")})
     EXPECT_FAILURE(PruneTarget::unstructured(sparsity, SparsityScope::row).validate(), StatusKind::invalid_argument,

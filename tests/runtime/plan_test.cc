@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 #include "base/parallel.h"
 #include "io/checkpoint.h"
@@ -31,24 +32,34 @@ std::unique_ptr<Model> load_model() {
   return std::move(model).value();
 }
 
-// Keeps the first two of every four, which makes no good model but a valid one.
-void pack(LinearLayer& layer) {
+// Keeps the first two of every four, which makes no good model but a valid one. `split`: as Spense.
+void pack(LinearLayer& layer, std::optional<SpenseSplit> split) {
   Matrix<float> weight = layer.weight_as_f32();
   for (int64_t row = 0; row < weight.rows(); ++row)
     for (int64_t column = 0; column < weight.cols(); ++column)
       if (column % 4 >= 2) weight(row, column) = 0;
   std::vector<std::byte> bytes(weight.values().size() * dtype_bytes(layer.dtype()));
   convert_from_f32(layer.dtype(), weight.values(), bytes.data());
+  if (split) {
+    const SpenseLayout layout{*split, {2, 4}, 32};
+    auto packed = pack_spense(layout, layer.dtype(), bytes, weight.rows(), weight.cols());
+    ASSERT_OK(packed);
+    return layer.set_packed(*packed);
+  }
   auto packed = pack_nm({2, 4}, layer.dtype(), bytes, weight.rows(), weight.cols());
   ASSERT_OK(packed);
   layer.set_packed(*packed);
 }
 
-// The second block is packed, the first dense.
+// The second block is packed, its feed-forward part as Spense; the first is dense.
 std::unique_ptr<Model> mixed_model() {
   auto model = load_model();
+  DecoderBlock& block = model->blocks()[1];
   for (const InputSite site : kInputSites)
-    for (LinearLayer* layer : model->blocks()[1].linears_at(site)) pack(*layer);
+    for (LinearLayer* layer : block.linears_at(site)) {
+      const bool rows = layer == &block.gate || layer == &block.up, columns = layer == &block.down;
+      pack(*layer, rows ? std::optional(SpenseSplit::out) : columns ? std::optional(SpenseSplit::in) : std::nullopt);
+    }
   model->arrange_for_running();
   return model;
 }
@@ -331,6 +342,8 @@ TEST(KernelNames, SayFormPathAndInstructionSet) {
   const std::string form = weight_form(model->blocks()[1].q.weight());
   EXPECT_EQ(form.rfind("2:4", 0), 0u);
   EXPECT_EQ(kernel_name(model->blocks()[1].q.weight(), LinearPath::dense_gemm), "dense-gemm on " + form + " " + isa);
+  EXPECT_TRUE(weight_form(model->blocks()[1].up.weight()).ends_with(" + 32 dense rows"));
+  EXPECT_TRUE(weight_form(model->blocks()[1].down.weight()).ends_with(" + 32 dense columns"));
 }
 
 }  // namespace

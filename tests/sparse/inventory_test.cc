@@ -6,6 +6,8 @@
 #include "sparse/bitmap_support.h"
 #include "sparse/nm_storage.h"
 #include "sparse/nm_support.h"
+#include "sparse/spense_storage.h"
+#include "sparse/spense_support.h"
 #include "support/status_testing.h"
 
 namespace esparse {
@@ -57,6 +59,28 @@ TEST(Inventory, CountsABitmap) {
   EXPECT_EQ(entry.bytes_dense, 3 * 9 * 2);
   EXPECT_EQ(entry.bytes_now, 5 * 2 + 3 * 2);
   EXPECT_DOUBLE_EQ(entry.density, 5.0 / 27.0);
+}
+
+// 6 x 20 with 4 dense columns: 16 columns at 2:4 keep 8 values of two bytes and have two bytes of bits.
+TEST(Inventory, CountsBothRegionsOfSpense) {
+  const SpenseLayout layout{SpenseSplit::in, {2, 4}, 4};
+  const SpenseMatrix packed = must_pack_spense(layout, DType::bf16, random_spense_weights(layout, 6, 20, 1), 6, 20);
+  SpenseShapeRecords records;
+  std::vector<TensorInfo> tensors;
+  append_spense_tensors(packed.view(), "p", records, tensors);
+  TensorStore store;
+  for (const TensorInfo& tensor : tensors) ASSERT_OK(store.add_view(tensor));
+  const auto inventory = take_inventory(store);
+  ASSERT_OK(inventory);
+  ASSERT_EQ(inventory->entries.size(), 1u);
+  const InventoryEntry& entry = inventory->entries[0];
+  EXPECT_EQ(entry.name, "p.weight");
+  EXPECT_EQ(entry.shape, (std::vector<int64_t>{6, 20}));
+  EXPECT_EQ(entry.format, "spense 2:4 + 4 dense columns BF16");
+  EXPECT_TRUE(entry.packed);
+  EXPECT_EQ(entry.bytes_dense, 6 * 20 * 2);
+  EXPECT_EQ(entry.bytes_now, 6 * (8 * 2 + 2 + 4 * 2));
+  EXPECT_DOUBLE_EQ(entry.density, 12.0 / 20.0);
 }
 
 }  // namespace
