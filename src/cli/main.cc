@@ -23,7 +23,7 @@ int fail(const esparse::Status& status) {
   std::replace_if(
       line.begin(), line.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
   std::fprintf(stderr, "esparse: %s\n", line.c_str());
-  return 1;
+  return status.kind() == esparse::StatusKind::interrupted ? 130 : 1;  // 128 + SIGINT, as shells have it
 }
 
 int run(int argc, char** argv) {

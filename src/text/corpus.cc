@@ -11,8 +11,6 @@
 namespace esparse {
 namespace {
 
-constexpr int64_t kMaxCorpusBytes = int64_t{1} << 32;  // calibration and evaluation texts are a few megabytes
-
 // Uniform in [0, count). std::uniform_int_distribution gives other numbers with every standard library.
 uint64_t draw_below(std::mt19937_64& random, uint64_t count) {
   const uint64_t biased = -count % count;  // 2^64 mod count: as many of the lowest numbers would be too frequent
@@ -89,6 +87,10 @@ Result<std::vector<int32_t>> tokenize_joined(const std::vector<std::string>& doc
 
 Result<std::vector<std::string>> read_documents(const std::filesystem::path& path) {
   ESPARSE_ASSIGN_OR_RETURN(std::string content, read_file(path, kMaxCorpusBytes));
+  return parse_documents(std::move(content), path);
+}
+
+Result<std::vector<std::string>> parse_documents(std::string content, const std::filesystem::path& path) {
   std::vector<std::string> documents;
   if (path.extension() == ".jsonl" || content.starts_with('{')) {
     ESPARSE_ASSIGN_OR_RETURN(documents, parse_lines(content, path.string()));
