@@ -33,6 +33,7 @@ CommandBody add_eval_command(CLI::App& app);
 CommandBody add_generate_command(CLI::App& app);
 CommandBody add_inspect_command(CLI::App& app);
 CommandBody add_bench_command(CLI::App& app);
+CommandBody add_completion_command(CLI::App& app);  // `app` must live as long as the body
 
 // Writes to standard output and checks that it arrived (a full disk, a closed pipe).
 Status print_out(std::string_view text);

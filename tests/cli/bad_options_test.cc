@@ -193,7 +193,7 @@ TEST(CommandLine, HelpAndVersionSucceed) {
   for (const char* flag : {"--help", "-h"}) {
     const Outcome outcome = run_esparse(directory.path(), {flag});
     expect_success(outcome);
-    for (const char* command : {"prune", "recipes", "eval", "generate", "inspect", "bench"}) {
+    for (const char* command : {"prune", "recipes", "eval", "generate", "inspect", "bench", "completion"}) {
       EXPECT_NE(outcome.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
       const Outcome own = run_esparse(directory.path(), {command, flag});
       expect_success(own);
