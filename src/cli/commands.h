@@ -30,6 +30,7 @@ CLI::Validator not_negative();
 CommandBody add_prune_command(CLI::App& app);
 CommandBody add_recipes_command(CLI::App& app);
 CommandBody add_eval_command(CLI::App& app);
+CommandBody add_compare_command(CLI::App& app);
 CommandBody add_generate_command(CLI::App& app);
 CommandBody add_inspect_command(CLI::App& app);
 CommandBody add_bench_command(CLI::App& app);

@@ -7,6 +7,7 @@
 #include "base/parallel.h"
 #include "cli/commands.h"
 #include "cli/eval_tables.h"
+#include "cli/text_source.h"
 #include "eval/eval_json.h"
 #include "eval/logits_file.h"
 #include "io/files.h"
@@ -17,32 +18,24 @@ namespace {
 
 struct EvalCommand {
   CommonOptions common;
-  std::string model, tokenizer, text, join = "file", bos = "text", against, save_logits, items_file;
-  int64_t context = 0, stride = 0, max_windows = 0, limit = 0;
-  std::vector<std::string> tasks;
+  TextSource source;
+  TaskSource questions;
+  std::string model, tokenizer, against, save_logits, items_file;
 
   Status run() const;
   Status check_options() const;
-  Result<TextOptions> text_options() const;
   Result<EvalRow> measure_text(const Session& session) const;
-  Result<std::vector<TaskResult>> measure_tasks(const Session& session) const;
+  Result<std::vector<TaskResult>> measure_tasks(const Session& session, const std::vector<TaskFile>& files) const;
   Status print(const std::optional<EvalRow>& row, const std::vector<TaskResult>& results) const;
 };
 
 // Options that would be passed over in silence.
 Status EvalCommand::check_options() const {
   for (const auto& [name, value] : {std::pair{"--against", against}, {"--save-logits", save_logits}})
-    if (text.empty() && !value.empty()) return invalid_argument("{}: needs a --text", name);
-  if (tasks.empty() && !items_file.empty()) return invalid_argument("--items: needs --tasks");
-  if (tasks.empty() && limit != 0) return invalid_argument("--limit: needs --tasks");
+    if (source.text.empty() && !value.empty()) return invalid_argument("{}: needs a --text", name);
+  if (questions.tasks.empty() && !items_file.empty()) return invalid_argument("--items: needs --tasks");
+  if (questions.tasks.empty() && questions.limit != 0) return invalid_argument("--limit: needs --tasks");
   return {};
-}
-
-Result<TextOptions> EvalCommand::text_options() const {
-  TextOptions options{.file = text, .context = context, .stride = stride, .max_windows = max_windows};
-  ESPARSE_ASSIGN_OR_RETURN(options.join, parse_join_rule(join));
-  ESPARSE_ASSIGN_OR_RETURN(options.bos, parse_bos_rule(bos));
-  return options;
 }
 
 struct OpenReference {
@@ -70,7 +63,7 @@ Result<OpenReference> open_reference(const std::string& path, const PreparedText
 Result<EvalRow> EvalCommand::measure_text(const Session& session) const {
   const ModelConfig& config = session.model->config();
   EvalRow row;
-  ESPARSE_ASSIGN_OR_RETURN(const TextOptions options, text_options());
+  ESPARSE_ASSIGN_OR_RETURN(const TextOptions options, source.options());
   ESPARSE_ASSIGN_OR_RETURN(row.text, prepare_text(options, *session.tokenizer, config.max_positions));
   PerplexityJob job{.windows = row.text.windows, .bos = row.text.bos};
   OpenReference opened;
@@ -96,13 +89,13 @@ Result<EvalRow> EvalCommand::measure_text(const Session& session) const {
   return row;
 }
 
-Result<std::vector<TaskResult>> EvalCommand::measure_tasks(const Session& session) const {
-  ESPARSE_ASSIGN_OR_RETURN(const BosRule rule, parse_bos_rule(bos));
+Result<std::vector<TaskResult>> EvalCommand::measure_tasks(const Session& session,
+                                                           const std::vector<TaskFile>& files) const {
+  ESPARSE_ASSIGN_OR_RETURN(const BosRule rule, parse_bos_rule(source.bos));
   std::vector<TaskResult> results;
-  for (const std::string& task : tasks) {
+  for (const TaskFile& file : files) {
     if (interrupted()) break;
-    ESPARSE_ASSIGN_OR_RETURN(const TaskFile file, parse_task_argument(task));
-    const TaskJob job{.file = file, .limit = limit, .encoding = encode_options(*session.tokenizer, rule)};
+    const TaskJob job{.file = file, .limit = questions.limit, .encoding = encode_options(*session.tokenizer, rule)};
     auto result = run_task(*session.model, *session.tokenizer, job);
     if (!result.ok() && result.status().kind() == StatusKind::interrupted) break;
     if (!result.ok()) return result.status();
@@ -119,7 +112,7 @@ Status EvalCommand::print(const std::optional<EvalRow>& row, const std::vector<T
   }
   if (!common.json) return print_out((row ? text_table(*row) : "") + task_table(results));
   Json json = row ? perplexity_json(row->text, row->measured) : Json::object();
-  if (!tasks.empty()) json["tasks"] = Json::array();
+  if (!questions.tasks.empty()) json["tasks"] = Json::array();
   for (const TaskResult& result : results) json["tasks"].push_back(task_json(result));
   return print_out(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
@@ -127,64 +120,33 @@ Status EvalCommand::print(const std::optional<EvalRow>& row, const std::vector<T
 Status EvalCommand::run() const {
   set_thread_count(common.threads);
   ESPARSE_RETURN_IF_ERROR(check_options());
-  // A mistyped name is noticed before long work.
-  for (const std::string& task : tasks) ESPARSE_RETURN_IF_ERROR(parse_task_argument(task).status());
+  ESPARSE_ASSIGN_OR_RETURN(const std::vector<TaskFile> files, questions.files());
   ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer, OpenFor::running));
   const CatchInterrupt guard;
   std::optional<EvalRow> row;
-  if (!text.empty()) {
+  if (!source.text.empty()) {
     ESPARSE_ASSIGN_OR_RETURN(row, measure_text(session));
   }
-  ESPARSE_ASSIGN_OR_RETURN(const std::vector<TaskResult> results, measure_tasks(session));
+  ESPARSE_ASSIGN_OR_RETURN(const std::vector<TaskResult> results, measure_tasks(session, files));
   ESPARSE_RETURN_IF_ERROR(print(row, results));
   return interrupted() ? Status(StatusKind::interrupted, "interrupted: the figures are of what was done by then")
                        : Status();
 }
 
 void add_text_options(CLI::App& sub, EvalCommand& command) {
-  const std::string group = "Text";
-  sub.add_option("--text", command.text, "Text file, or JSON lines with a field 'text'")->group(group);
-  sub.add_option("--context", command.context,
-                 "Tokens per window (default: 2048, or the model's max_position_embeddings if that is less)")
-      ->check(at_least_one())
-      ->group(group);
-  sub.add_option("--stride", command.stride,
-                 "Tokens from one window to the next; less than --context slides, so that every token has at least "
-                 "context - stride tokens before it (default: windows side by side)")
-      ->check(at_least_one())
-      ->group(group);
-  sub.add_option(
-         "--bos", command.bos,
-         "text: one at the start of the text (and of every question of a task) where the tokenizer wants it, as "
-         "Wanda, SparseGPT and the evaluation harness do; window: in front of every window; none")
-      ->capture_default_str();
-  sub.add_option("--join", command.join,
-                 "How documents are joined. file: as it stands; wikitext: every line a document, blank lines between, "
-                 "as Wanda and SparseGPT do with WikiText-2; space: as they do with C4; separate: each on its own")
-      ->capture_default_str()
-      ->group(group);
-  sub.add_option("--max-windows", command.max_windows, "Stop after this many windows")
-      ->check(at_least_one())
-      ->group(group);
+  command.source.add_options(sub);
   sub.add_option("--against", command.against,
                  "The dense model, or a file that --save-logits wrote: KL divergence, agreement, perplexity ratio")
-      ->group(group);
+      ->group("Text");
   sub.add_option("--save-logits", command.save_logits,
                  "Keep what the model predicts in this .safetensors file, for --against; tokens x vocabulary x 2 bytes")
-      ->group(group);
+      ->group("Text");
 }
 
 void add_task_options(CLI::App& sub, EvalCommand& command) {
-  const std::string group = "Zero-shot tasks";
-  std::string names;
-  for (const TaskSpec& spec : task_specs()) names += (names.empty() ? "" : ", ") + std::string(spec.name);
-  sub.add_option("--tasks", command.tasks,
-                 "Files of JSON lines whose names tell the task, or TASK=FILE; tasks: " + names)
-      ->delimiter(',')
-      ->group(group);
-  sub.add_option("--limit", command.limit, "Only the first items of each task")->check(at_least_one())->group(group);
+  command.questions.add_options(sub);
   sub.add_option("--items", command.items_file, "Write the scores of every item to this file, JSON lines")
-      ->group(group);
+      ->group("Zero-shot tasks");
 }
 
 }  // namespace
@@ -201,7 +163,7 @@ CommandBody add_eval_command(CLI::App& app) {
                   "text, against, tasks");
   add_threads_option(*sub, command->common);
   sub->callback([command] {
-    if (command->text.empty() && command->tasks.empty()) throw CLI::RequiredError("--text or --tasks");
+    if (command->source.text.empty() && command->questions.tasks.empty()) throw CLI::RequiredError("--text or --tasks");
   });
   sub->footer(
       "The text is tokenised once and cut into windows; every token of a window but its first is predicted, and an\n"

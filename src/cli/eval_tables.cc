@@ -1,5 +1,6 @@
 #include "cli/eval_tables.h"
 
+#include "cli/text_source.h"
 #include "report/table.h"
 
 namespace esparse {
@@ -20,11 +21,9 @@ std::string divergence_table(const Divergence& d) {
 
 std::string conditions_text(const PreparedText& text) {
   const TextOptions& options = text.options;
-  const std::string windows = options.stride + (text.bos ? 1 : 0) == options.context
-                                  ? "windows side by side"
-                                  : fmt::format("a window every {} tokens", options.stride);
   return fmt::format("{}: sha256 {}, join {}, bos {}, {}\n", options.file.filename().string(),
-                     text.sha256.substr(0, 16), join_rule_name(options.join), bos_rule_name(options.bos), windows);
+                     text.sha256.substr(0, 16), join_rule_name(options.join), bos_rule_name(options.bos),
+                     windows_text(text));
 }
 
 }  // namespace

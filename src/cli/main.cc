@@ -14,6 +14,7 @@ namespace {
 constexpr const char* kExamples = R"(Examples:
   esparse prune models/novel-1m -o /tmp/sparse --pattern 2:4 --calib models/text/calibration.txt
   esparse eval /tmp/sparse --text models/text/heldout.txt
+  esparse compare models/novel-1m --recipes wanda,best --calib models/text/calibration.txt --text models/text/heldout.txt
   esparse generate /tmp/sparse --prompt "The old house" -n 64
   esparse inspect /tmp/sparse
   esparse bench --shapes llama3-8b --tokens 1,512
@@ -58,8 +59,8 @@ int run(int argc, char** argv) {
   });
   std::vector<std::pair<CLI::App*, esparse::CommandBody>> commands;
   for (auto add : {esparse::add_prune_command, esparse::add_recipes_command, esparse::add_eval_command,
-                   esparse::add_generate_command, esparse::add_inspect_command, esparse::add_bench_command,
-                   esparse::add_completion_command}) {
+                   esparse::add_compare_command, esparse::add_generate_command, esparse::add_inspect_command,
+                   esparse::add_bench_command, esparse::add_completion_command}) {
     const size_t before = app.get_subcommands({}).size();
     esparse::CommandBody body = add(app);
     commands.emplace_back(app.get_subcommands({})[before], std::move(body));
@@ -75,7 +76,7 @@ int run(int argc, char** argv) {
       if (const esparse::Status status = body(); !status.ok()) return fail(status);
   if (!app.get_subcommands().empty()) return 0;
   std::fputs(
-      "esparse: a sub-command is required: prune, recipes, eval, generate, inspect, bench or completion\n"
+      "esparse: a sub-command is required: prune, recipes, eval, compare, generate, inspect, bench or completion\n"
       "Try 'esparse --help'.\n",
       stderr);
   return 2;

@@ -1,6 +1,7 @@
 // esparse prune: makes a sparse copy of a model.
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -8,36 +9,31 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "cli/calibration_source.h"
 #include "cli/commands.h"
+#include "cli/model_report.h"
+#include "io/files.h"
 #include "prune/estimate.h"
 #include "prune/prune_run.h"
 #include "prune/recipe_file.h"
 #include "prune/recipe_options.h"
 #include "report/table.h"
 #include "runtime/session.h"
-#include "text/corpus.h"
 
 namespace esparse {
 namespace {
 
-constexpr int64_t kDefaultSeqlen = 2048;  // Wanda, SparseGPT and E-Sparse
-
 struct PruneCommand {
   CommonOptions common;
-  std::string model, output, tokenizer, calib;
+  CalibrationSource calibration;
+  std::string model, output, tokenizer, html;
   std::string recipe = "esparse";
   std::vector<std::pair<std::string, std::string>> settings;  // of the command line, on top of the recipe
   std::string memory_budget;
-  int64_t samples = 128, seqlen = 0;
-  uint64_t seed = 0;
   bool force = false, resume = false;
 
   Result<Recipe> effective_recipe() const;
   Status check_output_spares_inputs() const;
-  Result<std::vector<std::vector<int32_t>>> calibration_windows(const Session& session,
-                                                                const std::vector<std::string>& documents,
-                                                                int64_t length) const;
-  Json facts(bool calibrated, int64_t length) const;
   Result<std::optional<int64_t>> budget_bytes() const;
   Result<bool> plan(const Model& pruned, const Recipe& chosen, int64_t windows, int64_t length,
                     std::optional<int64_t> budget) const;
@@ -53,38 +49,17 @@ Result<Recipe> PruneCommand::effective_recipe() const {
   return chosen;
 }
 
-Result<std::vector<std::vector<int32_t>>> PruneCommand::calibration_windows(const Session& session,
-                                                                            const std::vector<std::string>& documents,
-                                                                            int64_t length) const {
-  const int64_t positions = session.model->config().max_positions;
-  if (length > positions)
-    return invalid_argument("--seqlen: the model has {} positions (max_position_embeddings), got {}", positions,
-                            length);
-  return draw_calibration_windows(documents, *session.tokenizer, samples, length, seed, calib);
-}
-
 // --force must not delete what the run reads.
 Status PruneCommand::check_output_spares_inputs() const {
   std::error_code ignored;
   const auto target = std::filesystem::weakly_canonical(output, ignored);
-  for (const std::string& input : {model, calib, tokenizer}) {
+  for (const std::string& input : {model, calibration.calib, tokenizer}) {
     if (input.empty()) continue;
     const auto source = std::filesystem::weakly_canonical(input, ignored);
     if (std::mismatch(target.begin(), target.end(), source.begin(), source.end()).first == target.end())
       return invalid_argument("-o: {} holds {}, which this run reads; choose another directory", output, input);
   }
   return {};
-}
-
-// No times and no machine: the same input gives the same bytes.
-Json PruneCommand::facts(bool calibrated, int64_t length) const {
-  Json json = {{"format", 1}, {"esparse_version", "0.1.0"}};
-  if (calibrated)
-    json["calibration"] = {{"file", std::filesystem::path(calib).filename().string()},
-                           {"samples", samples},
-                           {"seqlen", length},
-                           {"seed", seed}};
-  return json;
 }
 
 Result<std::optional<int64_t>> PruneCommand::budget_bytes() const {
@@ -213,24 +188,27 @@ Status PruneCommand::run() const {
   ESPARSE_RETURN_IF_ERROR(check_output_spares_inputs());
   ESPARSE_ASSIGN_OR_RETURN(ResumableDirectory directory, ResumableDirectory::open(output, force));
   ESPARSE_RETURN_IF_ERROR(check_interrupted(directory, resume, force));
-  std::vector<std::string> documents;  // read first: a mistyped path is noticed before a large model is checked
-  if (!calib.empty()) {
-    ESPARSE_ASSIGN_OR_RETURN(documents, read_documents(calib));
-  }
+  ESPARSE_ASSIGN_OR_RETURN(const std::vector<std::string> documents, calibration.documents());
   ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer, OpenFor::pruning));
   ESPARSE_RETURN_IF_ERROR(check_prunable(*session.model, chosen));
   const bool calibrated = needs_calibration(*session.model, chosen);
-  if (calibrated && calib.empty()) return invalid_argument("--calib: this recipe needs a calibration text");
-
-  const int64_t length = seqlen != 0 ? seqlen : std::min(kDefaultSeqlen, session.model->config().max_positions);
-  PruneRunInputs inputs{.windows = {}, .facts = facts(calibrated, length), .tokenizer_file = session.tokenizer_file};
+  const int64_t length = calibration.window_tokens(*session.model);
+  PruneRunInputs inputs{
+      .windows = {}, .facts = calibration.facts(*session.model, calibrated), .tokenizer_file = session.tokenizer_file};
   if (calibrated) {
-    ESPARSE_ASSIGN_OR_RETURN(inputs.windows, calibration_windows(session, documents, length));
+    ESPARSE_ASSIGN_OR_RETURN(inputs.windows, calibration.windows(session, documents));
   }
+  inputs.figures_of = default_figures_linear(*session.model, chosen);
   ESPARSE_ASSIGN_OR_RETURN(inputs.one_site_at_a_time,
                            plan(*session.model, chosen, static_cast<int64_t>(inputs.windows.size()), length, budget));
   ESPARSE_ASSIGN_OR_RETURN(const PruneReport report, run_pruning(*session.model, chosen, inputs, directory, resume));
-  return print(chosen, report, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  ESPARSE_RETURN_IF_ERROR(
+      print(chosen, report, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
+  if (html.empty()) return {};
+  std::map<std::string, double> linear_seconds;
+  for (const PrunedLinear& linear : report.linears) linear_seconds[linear.name] = linear.seconds;
+  ESPARSE_ASSIGN_OR_RETURN(const Report page, report_of_model(output, &linear_seconds));
+  return write_file_atomically(html, report_html(page)).with_context("--html");
 }
 
 std::string option_help(std::string_view name, std::string_view help) {
@@ -267,16 +245,12 @@ CommandBody add_prune_command(CLI::App& app) {
       ->required();
   sub->add_option("--recipe", command->recipe, "Name of a shipped recipe ('esparse recipes'), or a YAML file")
       ->capture_default_str();
-  sub->add_option("--calib", command->calib, "Calibration text: plain text, or JSON lines with a field 'text'");
-  sub->add_option("--samples", command->samples, "Calibration windows")->capture_default_str()->check(at_least_one());
-  sub->add_option("--seqlen", command->seqlen,
-                  "Tokens per window (default: 2048, or the model's max_position_embeddings if that is less)")
-      ->check(at_least_one());
-  sub->add_option("--seed", command->seed, "Seed that draws the windows")->check(not_negative())->capture_default_str();
+  command->calibration.add_options(*sub);
   sub->add_option("--tokenizer", command->tokenizer, "Tokenizer file or directory (default: the model's own)");
   sub->add_option("--memory-budget", command->memory_budget,
                   "Keep the resident memory below this, such as 8GiB; refused if that cannot be");
   sub->add_flag("--resume", command->resume, "Go on with an interrupted run of the same command");
+  sub->add_option("--html", command->html, "Write a report to this file: one page that needs nothing else");
   sub->add_flag("--force", command->force, "Replace an existing output directory, or an interrupted run");
   add_recipe_options(*sub, command);
   add_json_option(*sub, command->common,

@@ -162,6 +162,7 @@ class LayerSolver {
     LinearSolution solution;
     solution.retained = retained_share(scores_[index], own.target);
     if (own.needs().gram) solution.damping = context_.damping;
+    if (linear.keep_scores) solution.scores = scores_[index];
     const Matrix<float> target = permute_columns<float>(targets_[index].view(), order_);
     Matrix<float> weight = target;
     ESPARSE_ASSIGN_OR_RETURN(solution.exchanges,
