@@ -41,7 +41,8 @@ Shape take_shape(ByteSource& source) {
   const auto group = static_cast<int>(source.in_range(2, NmPattern::kMaxGroup));
   shape.pattern = {static_cast<int>(source.in_range(1, group - 1)), group};
   if (shape.form == Form::tiles || source.flag()) shape.pattern = source.flag() ? NmPattern{2, 4} : NmPattern{4, 8};
-  if (shape.form == Form::tiles) shape.pattern = {2, 4};
+  const bool eights = shape.dtype == DType::bf16 && current_isa() == Isa::avx512_bf16;  // else no kernel takes them
+  if (shape.form == Form::tiles && !eights) shape.pattern = {2, 4};
   shape.out = source.in_range(1, 150);
   shape.in = source.in_range(1, 300);
   // The reference takes most of the time; this is enough for 80 tokens of a small weight, and for parallel work.
@@ -163,8 +164,8 @@ class Output {
 
 // Where kernels round x to bf16 (kernels/tile_kernels.h, kernels/sparse_gemm.h, kernels/bf16_gemm.h).
 bool rounds_x(const Shape& shape, LinearPath path) {
-  const bool sparse = shape.form != Form::dense, dense_product = path == LinearPath::dense_gemm;
-  return current_isa() == Isa::avx512_bf16 && shape.dtype == DType::bf16 && sparse != dense_product;
+  const bool exact = shape.form == Form::dense && path == LinearPath::few;
+  return current_isa() == Isa::avx512_bf16 && shape.dtype == DType::bf16 && !exact;
 }
 
 void check_path(const Problem& problem, const WeightView& weight, LinearPath path) {
@@ -254,8 +255,10 @@ void run(ByteSource source) {
   if (shape.form == Form::tiles) {
     tiles = make_nm_tiles(packed->view());
     weight = tiles->view();
-    check_tables<TileKernels>(problem, tiles->view(), [](const auto&... arguments) { few_tiles(arguments...); });
-    check_sparse_gemm(problem, tiles->view());
+    if (!tiles->view().of_eights()) {
+      check_tables<TileKernels>(problem, tiles->view(), [](const auto&... arguments) { few_tiles(arguments...); });
+      check_sparse_gemm(problem, tiles->view());
+    }
   }
   for (const LinearPath path : possible_paths(weight, shape.tokens)) check_path(problem, weight, path);
   check_single_tokens(problem, weight);

@@ -14,6 +14,7 @@
 #include "fuzz/fail.h"
 #include "fuzz/reference.h"
 #include "io/tensor_store.h"
+#include "kernels/few.h"
 #include "kernels/linear.h"
 #include "kernels/row_kernels.h"
 #include "sparse/nm_storage.h"
@@ -218,13 +219,13 @@ void check_view(const Claim& claim, const NmView& view) {
   }
   const bool rounded_x = current_isa() == Isa::avx512_bf16 && view.dtype == DType::bf16;
   check_products(view, dense, claim.out, claim.in, rounded_x);
-  if (view.pattern != NmPattern{2, 4}) return;
+  if (!fits_tiles(view)) return;
   const NmTiles tiles = make_nm_tiles(view);
   for (int64_t r = 0; r < claim.out; ++r) {
     nm_tiles_rows_f32(tiles.view(), r, 1, MatrixView<float>(row.data(), 1, claim.in));
     check_row("nm_tiles_rows_f32", r);
   }
-  check_products(tiles.view(), dense, claim.out, claim.in, rounded_x);
+  if (runs_in_tiles(view)) check_products(tiles.view(), dense, claim.out, claim.in, rounded_x);
 }
 
 void run(ByteSource source) {

@@ -36,7 +36,7 @@ class Sum {
     const double n = static_cast<double>(terms_) + 2;
     const double rounding = n * 0x1p-24 / (1 - n * 0x1p-24) * magnitude_ + n * 0x1p-149;
     if (!rounded_x) return rounding;
-    return 1.01 * rounding + 0x1p-9 * magnitude_ + (factors_ + n) * 0x1p-126;
+    return 1.01 * rounding + 0x1p-8 * magnitude_ + (factors_ + n) * 0x1p-126;
   }
 
  private:

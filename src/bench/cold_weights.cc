@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "base/timing.h"
+#include "kernels/few.h"
 
 namespace esparse {
 namespace {
@@ -59,8 +60,10 @@ Status ColdWeights::add_copies(const Matrix<float>& values, DType dtype, const B
   std::vector<std::byte> bytes = stored_rows(values, dtype, pattern);
   if (pattern.dense()) {
     weight_bytes_ = static_cast<int64_t>(bytes.size());
-    repeat(dense_, std::move(bytes), copies_for(weight_bytes_));
-    for (const auto& copy : dense_) views_.push_back(DenseView{dtype, values.rows(), values.cols(), copy.data()});
+    for (int64_t copy = 0; copy < copies_for(weight_bytes_); ++copy) {  // in large pages, as tiles are
+      std::copy(bytes.begin(), bytes.end(), dense_.emplace_back(weight_bytes_).data());
+      views_.push_back(DenseView{dtype, values.rows(), values.cols(), dense_.back().data()});
+    }
     return {};
   }
   if (pattern.density) {
@@ -72,7 +75,7 @@ Status ColdWeights::add_copies(const Matrix<float>& values, DType dtype, const B
   }
   ESPARSE_ASSIGN_OR_RETURN(NmMatrix packed, pack_nm(*pattern.nm, dtype, bytes, values.rows(), values.cols()));
   const NmView view = packed.view();
-  if (fits_tiles(view)) {
+  if (runs_in_tiles(view)) {
     weight_bytes_ = make_nm_tiles(view).view().bytes();
     for (int64_t copy = 0; copy < copies_for(weight_bytes_); ++copy) tiles_.push_back(make_nm_tiles(view));
     for (const auto& copy : tiles_) views_.push_back(copy.view());

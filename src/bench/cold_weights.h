@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "base/large_bytes.h"
 #include "base/matrix.h"
 #include "base/status.h"
 #include "bench/bench_pattern.h"
@@ -30,7 +31,7 @@ class ColdWeights {
  private:
   Status add_copies(const Matrix<float>& values, DType dtype, const BenchPattern& pattern);
 
-  std::vector<std::vector<std::byte>> dense_;
+  std::vector<LargeBytes> dense_;
   std::vector<NmMatrix> packed_;
   std::vector<BitmapMatrix> bitmaps_;
   std::vector<NmTiles> tiles_;

@@ -4,9 +4,10 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <dnnl.hpp>
 
+#include "base/large_bytes.h"
 #include "base/timing.h"
+#include "kernels/onednn.h"
 
 namespace esparse {
 namespace {
@@ -42,8 +43,11 @@ class Matmul final : public OneDnnMatmul {
     memory plain({{weight.cols(), weight.rows()}, memory::data_type::f32, memory::format_tag::ba}, engine_,
                  const_cast<float*>(weight.data()));
     const int64_t copies = std::max<int64_t>(1, cold_bytes() / std::max<int64_t>(weight_bytes(), 1) + 1);
-    for (int64_t copy = 0; copy < std::min<int64_t>(copies, 64); ++copy)
-      weights_.push_back(converted(plain, descriptor_.weights_desc()));
+    for (int64_t copy = 0; copy < std::min<int64_t>(copies, 64); ++copy) {  // in large pages, as ours are
+      auto& storage = storage_.emplace_back(weight_bytes());
+      weights_.emplace_back(descriptor_.weights_desc(), engine_, storage.data());
+      reorder(plain, weights_.back());
+    }
   }
 
   bool is_reference() const { return implementation_.find("ref") != std::string::npos; }
@@ -65,17 +69,21 @@ class Matmul final : public OneDnnMatmul {
   }
   memory converted(memory& source, const memory::desc& target) {
     memory result(target, engine_);
-    dnnl::reorder(source, result).execute(stream_, source, result);
-    stream_.wait();
+    reorder(source, result);
     return result;
   }
+  void reorder(memory& source, memory& target) {
+    dnnl::reorder(source, target).execute(stream_, source, target);
+    stream_.wait();
+  }
 
-  dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
+  dnnl::engine engine_ = onednn_engine();
   dnnl::stream stream_{engine_};
   dnnl::matmul::primitive_desc descriptor_;
   dnnl::matmul matmul_;
   std::string implementation_, name_;
   memory x_, y_;
+  std::vector<LargeBytes> storage_;
   std::vector<memory> weights_;
   size_t turn_ = 0;
 };

@@ -5,22 +5,18 @@
 #include <string_view>
 #include <vector>
 
-#include <dnnl.hpp>
-
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "kernels/bit_kernels.h"
 #include "kernels/isa.h"
 #include "kernels/narrow.h"
+#include "kernels/onednn.h"
+#include "kernels/tile_kernels.h"
 
 namespace esparse {
 namespace {
 
 using dnnl::memory;
-
-const dnnl::engine& cpu_engine() {
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  return engine;
-}
 
 // Sizes and places of one product on one thread: c [tokens, rows] = x [tokens, depth] * weight [rows, depth]^T.
 struct Product {
@@ -31,17 +27,17 @@ struct Product {
         weight({depth, rows}, memory::data_type::bf16, memory::dims{1, depth}),
         y({tokens, rows}, memory::data_type::f32, memory::dims{y_stride, 1}) {}
   dnnl::matmul::primitive_desc descriptor() const {
-    return dnnl::matmul::primitive_desc(dnnl::matmul::desc(x, weight, y), cpu_engine());
+    return dnnl::matmul::primitive_desc(dnnl::matmul::desc(x, weight, y), onednn_engine());
   }
 };
 
 bool multiply(const Product& product, const std::byte* x, const std::byte* weight, float* y) {
   try {
-    dnnl::stream stream(cpu_engine());
+    dnnl::stream stream(onednn_engine());
     const dnnl::matmul matmul(product.descriptor());
-    memory source(product.x, cpu_engine(), const_cast<std::byte*>(x));
-    memory rows(product.weight, cpu_engine(), const_cast<std::byte*>(weight));
-    memory target(product.y, cpu_engine(), y);
+    memory source(product.x, onednn_engine(), const_cast<std::byte*>(x));
+    memory rows(product.weight, onednn_engine(), const_cast<std::byte*>(weight));
+    memory target(product.y, onednn_engine(), y);
     matmul.execute(stream, {{DNNL_ARG_SRC, source}, {DNNL_ARG_WEIGHTS, rows}, {DNNL_ARG_DST, target}});
     stream.wait();
     return true;
@@ -52,6 +48,47 @@ bool multiply(const Product& product, const std::byte* x, const std::byte* weigh
 
 constexpr int64_t kTokenTile = 512;
 constexpr int64_t kRowTile = 256;  // 2 MiB of a weight with 4096 inputs: at home in the second-level cache
+
+// The rows of a weight as bf16: where they stand, or expanded into memory of the calling thread.
+class RowsOfBf16 {
+ public:
+  explicit RowsOfBf16(const WeightView& weight) : weight_(weight) {}
+
+  bool possible() const {
+    return std::visit([](const auto& view) { return view.dtype == DType::bf16 && possible(view); }, weight_);
+  }
+  const std::byte* get(int64_t first, int64_t count) const {
+    return std::visit([&](const auto& view) { return get(view, first, count); }, weight_);
+  }
+
+ private:
+  static bool possible(const DenseView& view) { return reinterpret_cast<uintptr_t>(view.data) % 2 == 0; }
+  static bool possible(const NmTilesView& view) {
+    return view.of_eights() && kernels<TileKernels>().expand_eights != nullptr;
+  }
+  template <typename View>
+  static bool possible(const View&) {
+    return kernels<BitKernels>().expand != nullptr;
+  }
+
+  static const std::byte* get(const DenseView& view, int64_t first, int64_t) {
+    return view.data + first * view.row_bytes();
+  }
+  template <typename View>
+  static const std::byte* get(const View& view, int64_t first, int64_t count) {
+    static thread_local std::vector<std::byte> storage;
+    const auto needed = static_cast<size_t>(count * view.in_features * dtype_bytes(DType::bf16));
+    if (storage.size() < needed) storage.resize(needed);
+    if constexpr (std::is_same_v<View, NmTilesView>) {
+      expand_tiles_bf16(kernels<TileKernels>(), view, first, count, storage.data());
+    } else {
+      expand_bits_bf16(kernels<BitKernels>(), bit_rows(view), first, count, storage.data());
+    }
+    return storage.data();
+  }
+
+  const WeightView& weight_;
+};
 
 }  // namespace
 
@@ -68,19 +105,20 @@ bool has_bf16_gemm() {
   return has;
 }
 
-bool bf16_gemm(const DenseView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
-  if (!has_bf16_gemm() || weight.dtype != DType::bf16 || reinterpret_cast<uintptr_t>(weight.data) % 2 != 0)
-    return false;
+bool bf16_gemm(const WeightView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
+  const RowsOfBf16 rows_of_weight(weight);
+  if (!has_bf16_gemm() || !rows_of_weight.possible()) return false;
   std::vector<std::byte> rounded(static_cast<size_t>(x.rows * x.cols * dtype_bytes(DType::bf16)));
   narrow_rows(x, DType::bf16, rounded.data());
-  const int64_t row_tiles = ceil_div(weight.out_features, kRowTile), token_tiles = ceil_div(x.rows, kTokenTile);
+  const int64_t row_bytes = x.cols * dtype_bytes(DType::bf16);
+  const int64_t row_tiles = ceil_div(y.cols, kRowTile), token_tiles = ceil_div(x.rows, kTokenTile);
   std::atomic<bool> done = true;
   parallel_for_sized(row_tiles * token_tiles, x.rows * x.cols * y.cols, [&](int64_t piece, int) {
-    const int64_t first = piece / token_tiles * kRowTile, rows = std::min(kRowTile, weight.out_features - first);
+    const int64_t first = piece / token_tiles * kRowTile, rows = std::min(kRowTile, y.cols - first);
     const int64_t token = piece % token_tiles * kTokenTile, tokens = std::min(kTokenTile, x.rows - token);
     const auto target = y.rows_from(token, tokens).cols_from(first, rows);
-    if (!multiply(Product(tokens, rows, x.cols, y.stride), rounded.data() + token * weight.row_bytes(),
-                  weight.data + first * weight.row_bytes(), target.data))
+    if (!multiply(Product(tokens, rows, x.cols, y.stride), rounded.data() + token * row_bytes,
+                  rows_of_weight.get(first, rows), target.data))
       done = false;
     if (bias.empty()) return;
     for (int64_t t = 0; t < tokens; ++t)

@@ -12,10 +12,11 @@ namespace esparse {
 // than its plain reference.
 bool has_bf16_gemm();
 
-// As dense_gemm(), but x is rounded to bf16 first (to nearest: relative error up to 2^-9 an input); the products are
-// exact, the sums f32, and subnormal bf16 count as zero. The weight is read as it stands; oneDNN keeps the primitives
-// of the last shapes. False, with y unspecified, where has_bf16_gemm() is, for a weight that is not bf16 or stands at
-// an odd address, and when oneDNN refuses. Same bits for every thread count.
-bool bf16_gemm(const DenseView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y);
+// As dense_gemm(), for bf16 weights, but x is rounded to bf16 first (to nearest: relative error up to 2^-8 an input);
+// the products are exact, the sums f32, and subnormal bf16 count as zero. A dense weight is read as it stands, of
+// others 256 rows at a time are expanded into a buffer of the thread; oneDNN keeps the primitives of the last shapes.
+// False, with y unspecified, where has_bf16_gemm() is, for a weight that is not bf16, is dense at an odd address or
+// stands in tiles of 2:4, and when oneDNN refuses. Same bits for every thread count.
+bool bf16_gemm(const WeightView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y);
 
 }  // namespace esparse

@@ -74,8 +74,7 @@ void multiply(const View& weight, MatrixView<const float> x, std::span<const flo
 }  // namespace
 
 void dense_gemm(const WeightView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y) {
-  const auto* dense = std::get_if<DenseView>(&weight);
-  if (dense != nullptr && bf16_gemm(*dense, x, bias, y)) return;
+  if (bf16_gemm(weight, x, bias, y)) return;
   std::visit([&](const auto& view) { multiply(view, x, bias, y); }, weight);
 }
 

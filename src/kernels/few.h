@@ -19,4 +19,8 @@ void few_linear(const DenseView& weight, MatrixView<const float> x, std::span<co
 void few_linear(const BitRowsView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y);
 void few_linear(const NmTilesView& weight, MatrixView<const float> x, std::span<const float> bias, MatrixView<float> y);
 
+// Whether this weight had better stand in tiles on this processor: 2:4 everywhere, N:8 where pairs of bf16 are
+// multiplied.
+bool runs_in_tiles(const NmView& packed);
+
 }  // namespace esparse

@@ -1,73 +1,96 @@
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <vector>
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "kernels/attention_kernels.h"
 #include "kernels/bit_kernels.h"
 #include "kernels/few.h"
 
 namespace esparse {
 namespace {
 
-// A quarter of it is the length of the streams that a kernel reads at once (simd/few_bits.h). 17 and not 16, so that
-// the four do not lie a multiple of 4096 bytes apart and hinder each other in the L1 cache.
-constexpr int64_t kRowsPerPiece = 68;
+// A quarter or an eighth of a piece is the length of the streams that a kernel reads at once (simd/few_bits.h). Odd
+// numbers of rows, so that these do not lie a multiple of 4096 bytes apart and hinder each other in the L1 cache.
+constexpr int64_t kMaxRows = 8 * 17;
+int64_t rows_per_piece(int64_t out_features) { return out_features >= 4096 ? kMaxRows : 8 * 9; }
 
 // Rows of x as the kernels want them, in memory of the calling thread.
 class ArrangedX {
  public:
-  explicit ArrangedX(int64_t in_features) : stride_(ceil_div(in_features, kBitColumns) * kBitColumns) {}
+  ArrangedX(int64_t in_features, bool pairs)
+      : dtype_(pairs ? DType::bf16 : DType::f32),
+        stride_(ceil_div(in_features, kBitColumns) * kBitColumns * dtype_bytes(dtype_)) {}
 
-  const float* arrange(MatrixView<const float> x, bool pairs) {
-    static thread_local std::vector<float> storage;
+  const std::byte* arrange(MatrixView<const float> x) {
+    static thread_local std::vector<std::byte> storage;
     const auto needed = static_cast<size_t>(x.rows * stride_) + kAlignment;
     if (storage.size() < needed) storage.resize(needed);
-    float* first = storage.data();
-    while (reinterpret_cast<uintptr_t>(first) % (kAlignment * sizeof(float)) != 0) ++first;
+    std::byte* first = storage.data();
+    while (reinterpret_cast<uintptr_t>(first) % kAlignment != 0) ++first;
+    const int64_t used = x.cols * dtype_bytes(dtype_);
     for (int64_t token = 0; token < x.rows; ++token) {
-      float* row = first + token * stride_;
-      std::fill(std::copy_n(x.row(token).data(), x.cols, row), row + stride_, 0.0f);
-      if (!pairs) continue;
-      for (float* block = row; block < row + stride_; block += kBitColumns) separate_pairs(block);
+      std::byte* row = first + token * stride_;
+      if (dtype_ == DType::bf16) {
+        kernels<AttentionKernels>().narrow(dtype_, x.row(token).data(), row, x.cols);
+      } else {
+        std::memcpy(row, x.row(token).data(), static_cast<size_t>(used));
+      }
+      std::fill(row + used, row + stride_, std::byte{0});
     }
     return first;
   }
   int64_t stride() const { return stride_; }
 
  private:
-  static constexpr int64_t kAlignment = 16;  // floats in a cache line
+  static constexpr int64_t kAlignment = 64;  // a cache line
 
-  static void separate_pairs(float* block) {
-    std::array<float, kBitColumns> columns;
-    std::copy_n(block, kBitColumns, columns.begin());
-    for (int64_t k = 0; k < kBitColumns / 2; ++k) {
-      block[k] = columns[2 * k];
-      block[kBitColumns / 2 + k] = columns[2 * k + 1];
-    }
+  DType dtype_;
+  int64_t stride_;  // bytes
+};
+
+// Where the rows of a piece start.
+class RowStarts {
+ public:
+  BitRowsPiece piece(const BitRowsView& weight, int64_t first, int64_t rows) {
+    for (int64_t row = 0; row <= rows; ++row) values_[static_cast<size_t>(row)] = weight.row_values(first + row);
+    return {weight.dtype,          rows, weight.in_features, values_.data(), weight.row_values(weight.out_features),
+            weight.row_bits(first)};
   }
 
-  int64_t stride_;
+ private:
+  std::array<const std::byte*, kMaxRows + 1> values_;
 };
 
 }  // namespace
 
 void few_bits(const BitKernels& table, const BitRowsView& weight, MatrixView<const float> x,
               std::span<const float> bias, MatrixView<float> y) {
-  ArrangedX arranged(weight.in_features);
+  ArrangedX arranged(weight.in_features, table.pairs && weight.dtype == DType::bf16);
   for (int64_t token = 0; token < x.rows; token += kMaxFewTokens) {
     const int64_t tokens = std::min(kMaxFewTokens, x.rows - token);
-    const float* inputs = arranged.arrange(x.rows_from(token, tokens), table.pairs && weight.dtype == DType::bf16);
-    const int64_t pieces = ceil_div(weight.out_features, kRowsPerPiece);
+    const std::byte* inputs = arranged.arrange(x.rows_from(token, tokens));
+    const int64_t step = rows_per_piece(weight.out_features), pieces = ceil_div(weight.out_features, step);
     parallel_for_sized(pieces, tokens * x.cols * y.cols, [&](int64_t piece, int) {
-      const int64_t first = piece * kRowsPerPiece, rows = std::min(kRowsPerPiece, weight.out_features - first);
-      std::array<const std::byte*, kRowsPerPiece + 1> row_values;
-      for (int64_t row = 0; row <= rows; ++row) row_values[row] = weight.row_values(first + row);
-      table.multiply({weight.dtype, rows, weight.in_features, row_values.data(), weight.row_values(weight.out_features),
-                      weight.row_bits(first)},
+      const int64_t first = piece * step, rows = std::min(step, weight.out_features - first);
+      RowStarts starts;
+      table.multiply(starts.piece(weight, first, rows),
                      {inputs, arranged.stride(), tokens, bias.empty() ? nullptr : bias.data() + first, &y(token, first),
                       y.stride});
     });
+  }
+}
+
+void expand_bits_bf16(const BitKernels& table, const BitRowsView& weight, int64_t first, int64_t count,
+                      std::byte* target) {
+  const int64_t row_bytes = weight.in_features * dtype_bytes(DType::bf16);
+  for (const int64_t last = first + count; first < last; first += kMaxRows) {
+    const int64_t rows = std::min(kMaxRows, last - first);
+    RowStarts starts;
+    table.expand(starts.piece(weight, first, rows), target);
+    target += rows * row_bytes;
   }
 }
 

@@ -1,10 +1,6 @@
 // The inner loops of sparse_gemm.h. Tokens are the lanes: a panel holds the activations of one block of columns and one
-// block of tokens transposed, as slots of `vectors` vectors each; a row is a list of (weight word, offset of its slot)
-// and one entry costs one broadcast and `vectors` multiply-adds with a memory operand.
-//
-// Two kinds of arithmetic share this. f32: a slot is one column, a word is one weight. bf16 pairs: a slot is a pair of
-// columns of one group interleaved as bf16, a word is the two weights, one instruction multiplies and adds both; a
-// group is expanded into all the pairs that a weight can ask for.
+// block of tokens transposed, a slot of `vectors` vectors for each column; a row is a list of (weight word, offset of
+// its slot) and one entry costs one broadcast and `vectors` multiply-adds with a memory operand.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +25,7 @@ struct GatherLists {
         counts(counts_in),
         row_step(row_step_in),
         tiled(tiled_in) {}
-  uint32_t* words;    // f32, or two bf16 (the lower column in the low half)
+  uint32_t* words;    // f32
   uint32_t* offsets;  // bytes from the start of the panel
   int32_t* counts;
   int64_t row_step;
@@ -67,23 +63,18 @@ struct GatherProduct {
   int64_t row_tile;         // rows of one piece of work: a multiple of row_group, of 16 and of lanes
   int64_t narrow_row_tile;  // the same where there are few rows
   int64_t row_group;        // rows that may be multiplied together
-  int64_t group_columns;    // columns that are expanded together, and the slots they become
-  int64_t group_slots;
-  int64_t tile_entries;  // of one row of a tile
+  int64_t tile_entries;     // of one row of a tile
 
   int64_t slot_bytes(int64_t vectors) const { return vectors * lanes * 4; }
-  // The slots of a block of columns, and behind them one of zeros.
-  int64_t zero_slot(int64_t columns) const { return columns / group_columns * group_slots; }
 
-  // x [tokens, columns] to a panel for `block_columns` columns; what is missing becomes zero.
+  // x [tokens, columns] to a panel for `block_columns` columns; what is missing becomes zero, and so is the slot behind
+  // the last column.
   void (*pack)(const float* x, int64_t x_stride, int64_t tokens, int64_t columns, int64_t block_columns,
                int64_t vectors, std::byte* panel);
-  // The lists of the sixteen rows of `tiles` tiles that stand one after another (sparse/nm_tiles.h). Null where the
-  // product takes no tiles.
+  // The lists of the sixteen rows of `tiles` tiles that stand one after another (sparse/nm_tiles.h).
   void (*list_tiles)(DType dtype, const std::byte* tiles, int64_t count, int64_t slot_bytes, uint32_t* words,
                      uint32_t* offsets);
-  // The lists of rows, with their counts, filled up within each row_group. May write kListSlack entries more. Null
-  // where the product takes none.
+  // The lists of rows, with their counts, filled up within each row_group. May write kListSlack entries more.
   void (*list_bits)(const GatherRows& source, int64_t slot_bytes, int64_t zero_slot, const GatherLists& lists);
   // sums [rows][vectors * lanes] = or += the products, rows rounded up to row_group; `vectors` may be fewer than a slot
   // of the panel has. Every sum is one chain of multiply-adds in the order of the list, so that no blocking shows in
@@ -98,9 +89,7 @@ inline constexpr int64_t kListSlack = 16;
 
 struct GatherKernels {
   const char* isa;
-  const GatherProduct* f32;         // every type of weight, f32 multiply-adds
-  const GatherProduct* pair_tiles;  // bf16 weights, activations rounded to bf16; null where the processor has none
-  const GatherProduct* pair_bits;
+  GatherProduct product;  // every type of weight, f32 multiply-adds
 };
 
 extern const GatherKernels kPortableGatherKernels;

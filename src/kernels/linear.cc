@@ -16,7 +16,7 @@ const NmTilesView& rows_of(const NmTilesView& weight) { return weight; }
 
 double density(const DenseView&) { return 1.0; }
 double density(const NmView& weight) { return static_cast<double>(weight.pattern.kept) / weight.pattern.group; }
-double density(const NmTilesView&) { return 0.5; }
+double density(const NmTilesView& weight) { return static_cast<double>(weight.pattern.kept) / weight.pattern.group; }
 double density(const BitmapView& weight) {
   return static_cast<double>(weight.kept()) /
          static_cast<double>(std::max<int64_t>(1, weight.out_features * weight.in_features));
@@ -28,6 +28,13 @@ double density(const WeightView& weight) {
 // Where sparse_gemm is clearly faster than dense_gemm: 1.5 times at 1/2, 1.05 at 3/4
 // (docs/benchmarks/prefill.md).
 constexpr double kGatherDensity = 0.625;
+
+bool multiplies_kept(const DenseView&) { return false; }
+bool multiplies_kept(const NmTilesView& weight) { return has_sparse_gemm(weight); }
+template <typename View>
+bool multiplies_kept(const View&) {
+  return true;
+}
 
 void multiply_kept(const DenseView& weight, MatrixView<const float> x, std::span<const float> bias,
                    MatrixView<float> y) {
@@ -44,7 +51,8 @@ std::vector<LinearPath> possible_paths(const WeightView& weight, int64_t tokens)
   std::vector<LinearPath> paths;
   if (tokens <= kMaxFewTokens) paths.push_back(LinearPath::few);
   // One token fills no vector.
-  if (tokens >= 2 && !std::holds_alternative<DenseView>(weight)) paths.push_back(LinearPath::sparse_gemm);
+  if (tokens >= 2 && std::visit([](const auto& view) { return multiplies_kept(view); }, weight))
+    paths.push_back(LinearPath::sparse_gemm);
   paths.push_back(LinearPath::dense_gemm);
   return paths;
 }

@@ -25,7 +25,7 @@ BitRowsView slice_rows(const BitmapView& weight, int64_t first, int64_t count) {
   return bit_rows(weight).rows_from(first, count);
 }
 NmTilesView slice_rows(const NmTilesView& weight, int64_t first, int64_t count) {
-  return {weight.dtype, count, weight.in_features, weight.tile(first / NmTilesView::kRows, 0)};
+  return {weight.dtype, count, weight.in_features, weight.tile(first / NmTilesView::kRows, 0), weight.pattern};
 }
 
 // Rows of a slice: those of a piece of few_linear(), which reads several streams far apart, fewer in a small weight, so

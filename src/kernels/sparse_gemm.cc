@@ -2,35 +2,18 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "kernels/scratch.h"
+#include "kernels/tile_gemm.h"
 
 namespace esparse {
 namespace {
 
-// Bytes on a cache line, kept from call to call.
-class Scratch {
- public:
-  std::byte* grow(int64_t bytes) {
-    if (bytes > bytes_) {
-      storage_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(bytes) + kLine);
-      bytes_ = bytes;
-    }
-    const auto address = reinterpret_cast<uintptr_t>(storage_.get());
-    return storage_.get() + (kLine - address % kLine) % kLine;
-  }
-
- private:
-  static constexpr size_t kLine = 64;
-  std::unique_ptr<std::byte[]> storage_;
-  int64_t bytes_ = 0;
-};
-
 constexpr int64_t kMaxRowTile = 128;  // of all products
 
-// How the product is cut. Depends on the shape and the kernels alone.
+// How the product is cut. It may depend on the number of threads, because no cut shows in the bits.
 struct Cut {
   int64_t vectors;       // in a slot: lanes * vectors tokens in a block
   int64_t chunk_tokens;  // tokens that are packed at once, several blocks
@@ -44,16 +27,15 @@ struct Cut {
     const int64_t per_chunk = ceil_div(ceil_div(tokens, chunks), product.lanes);  // vectors
     vectors = ceil_div(per_chunk, ceil_div(per_chunk, product.max_vectors));
     chunk_tokens = per_chunk * product.lanes;
-    const int64_t column_bytes =
-        product.slot_bytes(vectors) * product.group_slots / product.group_columns + product.list_bytes;
+    const int64_t column_bytes = product.slot_bytes(vectors) + product.list_bytes;
     columns = std::clamp(product.cache_bytes / column_bytes / kColumnStep * kColumnStep, kColumnStep,
                          std::min(product.max_columns, ceil_div(in_features, kColumnStep) * kColumnStep));
     column_blocks = ceil_div(in_features, columns);
     // Blocks of tokens share the lists of a piece, and its rows share the panels, but every core wants work.
-    constexpr int64_t kPieces = 16;
-    row_tile = out_features >= kPieces * product.row_tile ? product.row_tile : product.narrow_row_tile;
+    const int64_t pieces = 4 * thread_count();
+    row_tile = out_features >= pieces * product.row_tile ? product.row_tile : product.narrow_row_tile;
     const int64_t row_tiles = ceil_div(out_features, row_tile), blocks = ceil_div(per_chunk, vectors);
-    blocks_per_piece = std::clamp<int64_t>(blocks * row_tiles / kPieces, 1, blocks);
+    blocks_per_piece = std::clamp<int64_t>(blocks * row_tiles / pieces, 1, blocks);
   }
 
  private:
@@ -110,7 +92,7 @@ class BitLists {
     const int64_t mask_bytes = std::min(part.columns / 8, weight_.bitmask_row_bytes() - first_byte);
     product.list_bits({weight_.dtype, part.rows, weight_.values, next_, ends_,
                        weight_.row_bits(part.first_row) + first_byte, weight_.bitmask_row_bytes(), mask_bytes},
-                      part.slot_bytes, product.zero_slot(part.columns), lists);
+                      part.slot_bytes, part.columns, lists);
   }
 
  private:
@@ -131,7 +113,7 @@ class Gemm {
         y_(y),
         cut_(product, x.rows, weight.out_features, weight.in_features),
         slot_bytes_(product.slot_bytes(cut_.vectors)),
-        panel_bytes_((product.zero_slot(cut_.columns) + 1) * slot_bytes_) {}
+        panel_bytes_((cut_.columns + 1) * slot_bytes_) {}
 
   void run() {
     static thread_local Scratch scratch;
@@ -222,17 +204,14 @@ bool trivial(MatrixView<const float> x, std::span<const float> bias, MatrixView<
 void sparse_gemm_with(const GatherKernels& kernels, const BitRowsView& weight, MatrixView<const float> x,
                       std::span<const float> bias, MatrixView<float> y) {
   if (trivial(x, bias, y)) return;
-  const bool pairs = kernels.pair_bits != nullptr && weight.dtype == DType::bf16;
-  Gemm<BitLists, BitRowsView>(pairs ? *kernels.pair_bits : *kernels.f32, weight, x, bias, y).run();
+  Gemm<BitLists, BitRowsView>(kernels.product, weight, x, bias, y).run();
 }
 
 void sparse_gemm_with(const GatherKernels& kernels, const NmTilesView& weight, MatrixView<const float> x,
                       std::span<const float> bias, MatrixView<float> y) {
+  ESPARSE_CHECK(!weight.of_eights());
   if (trivial(x, bias, y)) return;
-  // A last group of one or two columns may keep a single weight in an order that is none of the six pairs.
-  const bool pairs =
-      kernels.pair_tiles != nullptr && weight.dtype == DType::bf16 && weight.in_features % NmTilesView::kGroup == 0;
-  Gemm<TileLists, NmTilesView>(pairs ? *kernels.pair_tiles : *kernels.f32, weight, x, bias, y).run();
+  Gemm<TileLists, NmTilesView>(kernels.product, weight, x, bias, y).run();
 }
 
 void sparse_gemm(const BitRowsView& weight, MatrixView<const float> x, std::span<const float> bias,
@@ -241,7 +220,14 @@ void sparse_gemm(const BitRowsView& weight, MatrixView<const float> x, std::span
 }
 void sparse_gemm(const NmTilesView& weight, MatrixView<const float> x, std::span<const float> bias,
                  MatrixView<float> y) {
+  if (trivial(x, bias, y)) return;
+  if (const TileGemmKernel* kernel = tile_gemm_kernel(kernels<TileKernels>(), weight))
+    return tile_gemm(*kernel, weight, x, bias, y);
   sparse_gemm_with(kernels<GatherKernels>(), weight, x, bias, y);
+}
+
+bool has_sparse_gemm(const NmTilesView& weight) {
+  return !weight.of_eights() || tile_gemm_kernel(kernels<TileKernels>(), weight) != nullptr;
 }
 
 }  // namespace esparse

@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "kernels/few.h"
 #include "kernels/linear.h"
 #include "sparse/bitmap_storage.h"
 #include "sparse/nm_storage.h"
@@ -154,7 +155,7 @@ void LinearLayer::set_packed(BitmapMatrix packed) {
 
 bool LinearLayer::arrange_for_running() {
   const auto* packed = std::get_if<NmView>(&weight_);
-  if (packed == nullptr || !fits_tiles(*packed)) return false;
+  if (packed == nullptr || !runs_in_tiles(*packed)) return false;
   const auto owned = std::make_shared<const NmTiles>(make_nm_tiles(*packed));
   set_weight(owned->view(), owned);
   return true;

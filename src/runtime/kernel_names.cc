@@ -10,7 +10,7 @@ namespace {
 std::string form_of(const DenseView&) { return "dense"; }
 std::string form_of(const NmView& weight) { return weight.pattern.text(); }
 std::string form_of(const BitmapView&) { return "bitmap"; }
-std::string form_of(const NmTilesView&) { return "2:4 tiles"; }
+std::string form_of(const NmTilesView& weight) { return weight.pattern.text() + " tiles"; }
 
 }  // namespace
 

@@ -4,15 +4,16 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <optional>
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "sparse/eight_tiles.h"
 
 namespace esparse {
 namespace {
 
 using View = NmTilesView;
-constexpr size_t kAlignment = 64;
 constexpr int64_t kTileKept = View::kGroups * View::kKept;  // values of one row in a tile
 constexpr int64_t kTileBitBytes = View::kColumns / 8;       // bytes of the bitmask of one row in a tile
 constexpr int kPaddingCode = 0 | 1 << 2;
@@ -147,28 +148,34 @@ void expand_row(uint32_t index, const TileWords& words, int64_t lane, float* tar
     expand_group(index & 15, first[0], first[View::kRows], target + group * View::kGroup);
 }
 
-}  // namespace
-
-NmTilesView NmTiles::view() const {
-  const auto address = reinterpret_cast<uintptr_t>(storage.get());
-  const size_t skip = (kAlignment - address % kAlignment) % kAlignment;
-  return {dtype, out_features, in_features, storage.get() + skip};
+// The pattern of the tiles: 2:4, or what `packed` keeps of eight columns; none where it does not stand in tiles.
+std::optional<NmPattern> tile_pattern(const NmView& packed) {
+  const NmPattern pattern = packed.pattern;
+  if (pattern == NmPattern{2, 4}) return pattern;
+  const int kept = pattern.kept * 8 / pattern.group;
+  if (packed.dtype != DType::bf16 || 8 % pattern.group != 0 || kept % 2 != 0) return std::nullopt;
+  return NmPattern{kept, 8};
 }
 
+}  // namespace
+
+NmTilesView NmTiles::view() const { return {dtype, out_features, in_features, storage.data(), pattern}; }
+
 bool fits_tiles(const NmView& packed) {
-  if (packed.pattern != NmPattern{2, 4} || packed.in_features == 0 || packed.out_features == 0) return false;
+  if (packed.in_features == 0 || packed.out_features == 0) return false;
+  if (!tile_pattern(packed)) return false;
   const int64_t rows = ceil_div(packed.out_features, View::kRows) * View::kRows;
   const int64_t columns = ceil_div(packed.in_features, View::kColumns) * View::kColumns;
   return rows * columns - packed.out_features * packed.in_features <= packed.out_features * packed.in_features / 16;
 }
 
 NmTiles make_nm_tiles(const NmView& packed) {
-  NmTiles tiles{packed.dtype, packed.out_features, packed.in_features, nullptr};
-  const auto bytes = static_cast<size_t>(NmTilesView{packed.dtype, packed.out_features, packed.in_features}.bytes());
-  tiles.storage = std::make_unique_for_overwrite<std::byte[]>(bytes + kAlignment);
+  NmTiles tiles{packed.dtype, packed.out_features, packed.in_features, tile_pattern(packed).value(), {}};
+  tiles.storage = LargeBytes(tiles.view().bytes());
   const NmTilesView view = tiles.view();
   parallel_for_sized(view.row_blocks(), packed.out_features * packed.in_features, [&](int64_t block, int) {
     auto* target = const_cast<std::byte*>(view.tile(block, 0));
+    if (view.of_eights()) return fill_eights(packed, view, block, target);
     if (packed.dtype == DType::bf16) return fill_block<uint16_t, true>(packed, view, block, target);
     if (packed.dtype == DType::f16) return fill_block<uint16_t, false>(packed, view, block, target);
     fill_block<uint32_t, false>(packed, view, block, target);
@@ -179,6 +186,7 @@ NmTiles make_nm_tiles(const NmView& packed) {
 void nm_tiles_rows_f32(const NmTilesView& tiles, int64_t first, int64_t count, MatrixView<float> target) {
   ESPARSE_CHECK(first >= 0 && count >= 0 && first + count <= tiles.out_features);
   ESPARSE_CHECK(target.rows >= count && target.cols == tiles.in_features);
+  if (tiles.of_eights()) return eights_rows_f32(tiles, first, count, target);
   const int64_t last = first + count;
   TileWords words;
   for (int64_t block = first / View::kRows; block * View::kRows < last; ++block) {
@@ -188,7 +196,7 @@ void nm_tiles_rows_f32(const NmTilesView& tiles, int64_t first, int64_t count, M
       const std::byte* tile = tiles.tile(block, column / View::kColumns);
       std::array<uint32_t, View::kRows> index;
       std::memcpy(index.data(), tile, sizeof(index));
-      widen_values(tiles.dtype, tile + tiles.index_bytes(), words);
+      widen_values(tiles.dtype, tile + View::kIndexBytes, words);
       const int64_t columns = std::min(View::kColumns, tiles.in_features - column);
       for (int64_t row = first_row; row < last_row; ++row) {
         float* row_target = target.row(row - first).data() + column;

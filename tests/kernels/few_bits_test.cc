@@ -96,6 +96,8 @@ void expect_agrees(const BitKernels& table, const Weight& weight, int64_t tokens
   const MatrixView<float> x(x_storage.data() + 1, tokens, in, in + 1);
   const auto inputs = random_values(tokens * in, tokens + in), bias = random_values(out, 4);
   for (int64_t t = 0; t < tokens; ++t) std::copy_n(inputs.data() + t * in, in, x.row(t).data());
+  // What the kernel multiplies with.
+  const auto used = table.pairs && weight.dtype == DType::bf16 ? rounded(DType::bf16, inputs) : inputs;
   Matrix<float> y(tokens, out + 2);
   std::ranges::fill(y.values(), -7.0f);
   few_bits(table, weight.view(), x, with_bias ? std::span<const float>(bias) : std::span<const float>(),
@@ -104,7 +106,7 @@ void expect_agrees(const BitKernels& table, const Weight& weight, int64_t tokens
     ASSERT_EQ(y(t, 0), -7.0f);
     ASSERT_EQ(y(t, out + 1), -7.0f);
     for (int64_t o = 0; o < out; ++o) {
-      auto reference = dot_reference(weight.dense.data() + o * in, inputs.data() + t * in, in);
+      auto reference = dot_reference(weight.dense.data() + o * in, used.data() + t * in, in);
       if (with_bias) reference.value += bias[o], reference.magnitude += std::abs(bias[o]);
       ASSERT_NEAR(y(t, o + 1), reference.value, dot_tolerance(reference, in))
           << out << "x" << in << " tokens " << tokens << " at " << t << "," << o;
@@ -132,7 +134,7 @@ TEST_P(FewBits, BitmapOfEveryWidth) {
         expect_agrees(table(), bitmap_weight(density, dtype(), 6, in, in), tokens, in % 2 == 1);
 }
 
-// Strips of 256 columns begin, end and stay incomplete; rows of more than one piece of 68.
+// Strips of 256 columns begin, end and stay incomplete; rows of more than one piece.
 TEST_P(FewBits, LongRowsAndManyRows) {
   for (const int64_t in : {255, 256, 257, 511, 640, 1031})
     for (const int64_t tokens : {1, 2, 7}) {
@@ -238,6 +240,8 @@ TEST_P(FewBits, SubnormalsAndNegativeZero) {
     few_bits(table(), weight.view(), x.view(), {}, y.view());
     for (int64_t t = 0; t < tokens; ++t) {
       const double expected = static_cast<double>(smallest) * (0x1p+100 - 3);
+      // The instruction for pairs of bf16 takes subnormals for zero (bit_kernels.h); an emulated one need not.
+      if (table().pairs && dtype() == DType::bf16 && y(t, 0) == 0.0f) continue;
       EXPECT_NEAR(y(t, 0), expected, expected * 0x1p-22);
       EXPECT_GT(y(t, 0), 0.0f);
     }

@@ -1,22 +1,16 @@
-// Instances of the gather products for vectors this machine may not have.
+// An instance of the gather product for vectors this machine may not have.
 #include "kernels/gather_emulated.h"
 
 #include "kernels/simd/emulated.h"
 #include "kernels/simd/gather_f32.h"
-#include "kernels/simd/gather_pairs.h"
 
 namespace esparse::testing_support {
 namespace {
 
-using Wide = simd::Emulated<16, true>;
-constexpr GatherProduct kF32 = simd::make_gather_f32<Wide>();
-constexpr GatherProduct kTilePairs = simd::make_gather_pairs<Wide>(true);
-constexpr GatherProduct kBitPairs = simd::make_gather_pairs<Wide>(false);
-constexpr GatherKernels kWide = {"emulated 16 lanes", &kF32, nullptr, nullptr};
-constexpr GatherKernels kPairs = {"emulated pairs", &kF32, &kTilePairs, &kBitPairs};
+constexpr GatherKernels kWide = {"emulated 16 lanes", simd::make_gather_f32<simd::Emulated<16>>()};
 
 }  // namespace
 
-std::vector<const GatherKernels*> emulated_gather_kernels() { return {&kWide, &kPairs}; }
+const GatherKernels& emulated_gather_kernels() { return kWide; }
 
 }  // namespace esparse::testing_support

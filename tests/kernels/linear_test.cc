@@ -64,7 +64,7 @@ TEST_P(LinearTest, AgreesWithReference) {
             reference.value += bias[o];
             reference.magnitude += std::abs(bias[o]);
             ASSERT_NEAR(y(t, o), reference.value,
-                        dot_tolerance(reference, in) + (rounds ? 0x1p-9 * reference.magnitude : 0))
+                        dot_tolerance(reference, in) + (rounds ? 0x1p-8 * reference.magnitude : 0))
                 << out << "x" << in << " tokens " << tokens << " at " << t << "," << o;
           }
       }

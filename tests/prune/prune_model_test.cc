@@ -13,6 +13,7 @@
 #include "base/parallel.h"
 #include "calibrate/calibration.h"
 #include "io/safetensors_writer.h"
+#include "kernels/bf16_gemm.h"
 #include "prune/channel_orders.h"
 #include "prune/layer_problem.h"
 #include "prune/model_writer.h"
@@ -108,6 +109,11 @@ std::unique_ptr<Model> save_and_reload(const Model& model, const fs::path& direc
   return load(out);
 }
 
+// Between two orders of the same sums. Where inputs are rounded to bf16, what falls to the other side is off by 2^-7.
+float rounding_of(const Model& model) {
+  return has_bf16_gemm() && model.blocks()[0].q.dtype() == DType::bf16 ? 0x1p-4f : 2e-6f;
+}
+
 class PruneModel : public testing::TestWithParam<const char*> {};
 
 TEST_P(PruneModel, PermutedDenseModelGivesTheSameLogits) {
@@ -116,7 +122,7 @@ TEST_P(PruneModel, PermutedDenseModelGivesTheSameLogits) {
   for (size_t layer = 0; layer < permuted->blocks().size(); ++layer)
     apply_channel_orders(permuted->blocks()[layer], random_orders(permuted->config(), 100 * layer), permuted->config());
   EXPECT_NE(permuted->blocks()[0].mlp_order, identity_order(permuted->config().hidden_size)) << "nothing was permuted";
-  EXPECT_LT(largest_difference(logits_of(*permuted, ids), logits_of(*original, ids)), 2e-6f);
+  EXPECT_LT(largest_difference(logits_of(*permuted, ids), logits_of(*original, ids)), rounding_of(*original));
 }
 
 TEST_P(PruneModel, EveryRecipeSurvivesSavingAndLoadingBitForBit) {
@@ -299,7 +305,7 @@ TEST(PruneModelDriver, RaggedInFeaturesSurviveSavingAndLoadingBitForBit) {
         EXPECT_TRUE(same_bits(logits, logits_of(*reloaded, ids))) << golden << " " << ffn << " " << shuffle;
 
         make_dense(*reloaded);  // packed kernels may round differently, no more
-        EXPECT_LT(largest_difference(logits_of(*reloaded, ids), logits), 2e-6f) << golden << " " << ffn;
+        EXPECT_LT(largest_difference(logits_of(*reloaded, ids), logits), rounding_of(*model)) << golden << " " << ffn;
       }
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <bit>
 #include <cstring>
 #include <limits>
 
@@ -205,7 +207,7 @@ TEST(NmTiles, ViewsStayValidWhenMoved) {
   EXPECT_EQ(before.tiles, moved.view().tiles);
 }
 
-TEST(NmTiles, FitsOnlyTwoOfFourWithLittlePadding) {
+TEST(NmTiles, FitsItsPatternsWithLittlePadding) {
   const auto fits = [](NmPattern pattern, int64_t out, int64_t in) {
     return fits_tiles({pattern, DType::bf16, out, in, nullptr, nullptr});
   };
@@ -218,13 +220,68 @@ TEST(NmTiles, FitsOnlyTwoOfFourWithLittlePadding) {
   EXPECT_FALSE(fits(k24, 1, 4096));
   EXPECT_FALSE(fits(k24, 0, 64));
   EXPECT_FALSE(fits(k24, 64, 0));
-  for (const NmPattern other : {NmPattern{4, 8}, {1, 4}, {1, 2}, {2, 8}}) EXPECT_FALSE(fits(other, 64, 64));
+  for (const NmPattern other : {NmPattern{4, 8}, {1, 4}, {1, 2}, {2, 8}, {3, 4}, {6, 8}}) {
+    EXPECT_TRUE(fits(other, 64, 64));
+    EXPECT_FALSE(fits_tiles({other, DType::f16, 64, 64, nullptr, nullptr})) << "pairs are bf16";
+  }
+  for (const NmPattern other : {NmPattern{1, 8}, {3, 8}, {8, 16}, {2, 3}}) EXPECT_FALSE(fits(other, 64, 64));
+}
+
+// Every place is looked up by the words of docs/formats/tiles.md: the pairs of every pattern of eight columns.
+TEST(NmTiles, EveryPatternOfEightHasItsNumberAndPairs) {
+  for (const int kept : {2, 4, 6}) {
+    std::vector<unsigned> masks;  // the number of a mask is its place among those with as many bits
+    for (unsigned mask = 0; mask < 256; ++mask)
+      if (std::popcount(mask) == kept) masks.push_back(mask);
+    const int64_t rows = 18, groups = static_cast<int64_t>(masks.size()) + 1, columns = 8 * groups;
+    const auto number_at = [&](int64_t row, int64_t group) { return (row * 3 + group) % std::ssize(masks); };
+    std::vector<float> weight(rows * columns);
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t column = 0; column < columns; ++column)
+        if ((masks[number_at(row, column / 8)] >> column % 8 & 1) != 0)
+          weight[row * columns + column] = static_cast<float>(column % 8 + 1);
+    const NmMatrix packed = must_pack({kept, 8}, DType::bf16, weight, rows, columns);
+    const NmTiles owner = make_nm_tiles(packed.view());
+    const NmTilesView tiles = owner.view();
+    EXPECT_EQ(tiles.tile_bytes(), 64 + 64 * 2 * kept);
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t group = 0; group < groups; ++group) {
+        const std::byte* tile = tiles.tile(row / 16, group / 4);
+        const int64_t lane = row % 16;
+        EXPECT_EQ(std::to_integer<int64_t>(tile[lane / 4 * 16 + group % 4 * 4 + lane % 4]), number_at(row, group));
+        unsigned seen = 0;
+        for (int pair = 0; pair < kept / 2; ++pair) {
+          const uint32_t word = word_at(tile + 64 + ((group % 4 * (kept / 2) + pair) * 16 + lane) * 4);
+          std::array<float, 2> values;
+          convert_to_f32(DType::bf16, reinterpret_cast<const std::byte*>(&word), values);
+          EXPECT_LT(values[0], values[1]) << "the lower column in the low half";
+          for (const float value : values) seen |= 1u << (static_cast<unsigned>(value) - 1);
+        }
+        EXPECT_EQ(seen, masks[number_at(row, group)]);
+      }
+    EXPECT_EQ(rows_f32(tiles, 0, rows), weight);
+  }
+}
+
+TEST(NmTiles, RoundTripOfRaggedEights) {
+  for (const NmPattern pattern : {NmPattern{4, 8}, {6, 8}, {2, 8}, {1, 4}, {3, 4}, {1, 2}})
+    for (const int64_t out : {1, 3, 16, 17, 33})
+      for (int64_t in = 1; in <= 70; ++in) {
+        const auto weight = rounded_to(DType::bf16, random_nm_weights(pattern, out, in, static_cast<int>(out + in)));
+        const NmMatrix packed = must_pack(pattern, DType::bf16, weight, out, in);
+        const NmTiles owner = make_nm_tiles(packed.view());
+        ASSERT_EQ(rows_f32(owner.view(), 0, out), weight) << pattern.text() << " " << out << "x" << in;
+        if (out < 3) continue;
+        ASSERT_EQ(rows_f32(owner.view(), 2, 1), std::vector<float>(&weight[2 * in], &weight[2 * in] + in));
+      }
 }
 
 // What the format page promises: 2:4 takes 9 bits per weight in 16 bits, 17 in 32.
 TEST(NmTiles, BitsPerWeight) {
   EXPECT_EQ((NmTilesView{DType::bf16, 4096, 11008}.bytes()) * 8, 4096 * 11008 * 9);
   EXPECT_EQ((NmTilesView{DType::f32, 4096, 11008}.bytes()) * 8, 4096 * 11008 * 17);
+  EXPECT_EQ((NmTilesView{DType::bf16, 4096, 11008, nullptr, {4, 8}}.bytes()) * 8, 4096 * 11008 * 9);
+  EXPECT_EQ((NmTilesView{DType::bf16, 4096, 11008, nullptr, {6, 8}}.bytes()) * 8, 4096 * 11008 * 13);
 }
 
 TEST(NmTiles, EmptyMatrices) {

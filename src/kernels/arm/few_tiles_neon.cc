@@ -4,6 +4,6 @@
 namespace esparse {
 
 extern const TileKernels kNeonTileKernels;
-const TileKernels kNeonTileKernels = {"neon", simd::multiply_tiles_f32<simd::Neon>, nullptr};
+const TileKernels kNeonTileKernels = {"neon", simd::multiply_tiles_f32<simd::Neon>, nullptr, nullptr, nullptr};
 
 }  // namespace esparse

@@ -3,11 +3,7 @@
 #include "kernels/simd/neon.h"
 
 namespace esparse {
-namespace {
-constexpr GatherProduct kF32 = simd::make_gather_f32<simd::Neon>();
-}  // namespace
-
 extern const GatherKernels kNeonGatherKernels;
-const GatherKernels kNeonGatherKernels = {"neon", &kF32, nullptr, nullptr};
+const GatherKernels kNeonGatherKernels = {"neon", simd::make_gather_f32<simd::Neon>()};
 
 }  // namespace esparse

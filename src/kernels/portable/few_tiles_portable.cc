@@ -3,6 +3,7 @@
 
 namespace esparse {
 
-const TileKernels kPortableTileKernels = {"portable", simd::multiply_tiles_f32<simd::Emulated<8>>, nullptr};
+const TileKernels kPortableTileKernels = {"portable", simd::multiply_tiles_f32<simd::Emulated<8>>, nullptr, nullptr,
+                                          nullptr};
 
 }  // namespace esparse

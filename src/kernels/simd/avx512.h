@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -135,8 +136,53 @@ struct Avx512Bf16 : Avx512 {  // and BF16, VBMI, VBMI2
   }
   // Byte k of every 16 = byte (control[k] & 15) of these 16; the controls are below 128.
   static I shuffle_bytes(I v, I control) { return _mm512_shuffle_epi8(v, control); }
+  // The sixteen bytes at p, unaligned, in every four lanes.
+  static I broadcast16(const void* p) {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  }
+  // Every byte (below 128) replaced by that of the table.
+  static I lookup_bytes(const uint8_t* table, I bytes) {
+    return _mm512_permutex2var_epi8(_mm512_loadu_si512(table), bytes, _mm512_loadu_si512(table + 64));
+  }
+  // Of every sixteen bytes of a and b, bytes or halves of words by turns: those of the lower or the upper eight.
+  static I zip_bytes_low(I a, I b) { return _mm512_unpacklo_epi8(a, b); }
+  static I zip_bytes_high(I a, I b) { return _mm512_unpackhi_epi8(a, b); }
+  static I zip_halves_low(I a, I b) { return _mm512_unpacklo_epi16(a, b); }
+  static I zip_halves_high(I a, I b) { return _mm512_unpackhi_epi16(a, b); }
+  // Sixteen bytes to target: byte k = byte from[k] of the four words, or zero where from[k] is 128 or more.
+  static void spread_bytes(const uint32_t (&words)[4], const uint8_t* from, std::byte* target) {
+    const __m128i source = _mm_setr_epi32(static_cast<int>(words[0]), static_cast<int>(words[1]),
+                                          static_cast<int>(words[2]), static_cast<int>(words[3]));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(target),
+                     _mm_shuffle_epi8(source, _mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+  }
+  // Half h of every word, counted through the vector, = half (index[h] & 31) of table.
+  static I pick_halves(I table, I index) { return _mm512_permutexvar_epi16(index, table); }
   // Lane i = lane (index[i] & 15) of table; the higher bits of the index do not count.
   static I lookup16(I table, I index) { return _mm512_permutexvar_epi32(index, table); }
+  // The lanes 4q ... 4q + 3 in every four lanes, and of these, lane i of every four in all of them.
+  template <int q>
+  static I spread_quad(I v) {
+    return _mm512_shuffle_i32x4(v, v, q * 0x55);
+  }
+  template <int i>
+  static I spread_word(I v) {
+    return _mm512_shuffle_epi32(v, static_cast<_MM_PERM_ENUM>(i * 0x55));
+  }
+  // sum += dot_pairs(a, the vector at p, 64-byte aligned). Written out because g++ 12 takes a load of its own for it,
+  // which costs 2 % of sparse_gemm.
+  static void add_dot_pairs(F& sum, I a, const void* p) {
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "m"(*static_cast<const __m512i*>(p)));
+  }
+  template <int count>
+  static I shift_left(I v) {
+    return _mm512_slli_epi32(v, count);
+  }
+  // The low halves of one, the high halves of the other.
+  static I merge_halves(I low, I high) { return _mm512_mask_blend_epi16(0xaaaaaaaa, low, high); }
+  static void store_low_halves(uint16_t* p, I v) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(v));
+  }
   // Two columns a lane, 2 * kLanes bits of mask: lane i has column 2i in its low half, 2i + 1 in its high half. Three
   // operations of the shuffling port for 32 columns; widening first and expanding f32 takes four for 16.
   static I expand_bf16_pairs(const void* values, uint32_t mask) {

@@ -115,8 +115,55 @@ struct Emulated {
       return result;
     });
   }
+  static I broadcast16(const void* p) {
+    uint32_t words[4];
+    std::memcpy(words, p, sizeof(words));
+    return make_words([&](int i) { return words[i & 3]; });
+  }
+  static I lookup_bytes(const uint8_t* table, I bytes) {
+    return make_bytes([&](int k) { return table[byte(bytes, k) & 127]; });
+  }
+  static I zip_bytes_low(I a, I b) {
+    return make_bytes([&](int k) { return byte(k % 2 == 0 ? a : b, k / 16 * 16 + k % 16 / 2); });
+  }
+  static I zip_bytes_high(I a, I b) {
+    return make_bytes([&](int k) { return byte(k % 2 == 0 ? a : b, k / 16 * 16 + 8 + k % 16 / 2); });
+  }
+  static I zip_halves_low(I a, I b) {
+    return make_bytes([&](int k) { return byte(k / 2 % 2 == 0 ? a : b, k / 16 * 16 + k % 16 / 4 * 2 + k % 2); });
+  }
+  static I zip_halves_high(I a, I b) {
+    return make_bytes([&](int k) { return byte(k / 2 % 2 == 0 ? a : b, k / 16 * 16 + 8 + k % 16 / 4 * 2 + k % 2); });
+  }
+  static void spread_bytes(const uint32_t (&words)[4], const uint8_t* from, std::byte* target) {
+    for (int k = 0; k < 16; ++k)
+      target[k] = from[k] >= 128 ? std::byte{0} : static_cast<std::byte>(words[from[k] / 4] >> (8 * (from[k] % 4)));
+  }
+  static I pick_halves(I table, I index) {
+    const auto half = [&](uint32_t from) { return table.lane[(from & 31) / 2] >> (16 * (from & 1)) & 0xffff; };
+    return make_words([&](int i) { return half(index.lane[i] & 0xffff) | half(index.lane[i] >> 16) << 16; });
+  }
   static I lookup16(I table, I index) {
     return make_words([&](int i) { return table.lane[index.lane[i] & 15]; });
+  }
+  template <int q>
+  static I spread_quad(I v) {
+    return make_words([&](int i) { return v.lane[4 * q + i % 4]; });
+  }
+  template <int k>
+  static I spread_word(I v) {
+    return make_words([&](int i) { return v.lane[i / 4 * 4 + k]; });
+  }
+  static void add_dot_pairs(F& sum, I a, const void* p) { sum = dot_pairs(sum, a, load_words(p)); }
+  template <int count>
+  static I shift_left(I v) {
+    return make_words([&](int i) { return v.lane[i] << count; });
+  }
+  static I merge_halves(I low, I high) {
+    return make_words([&](int i) { return (low.lane[i] & 0xffff) | (high.lane[i] & 0xffff0000u); });
+  }
+  static void store_low_halves(uint16_t* p, I v) {
+    for (int i = 0; i < lanes; ++i) p[i] = static_cast<uint16_t>(v.lane[i]);
   }
   static F expand_bf16(const void* values, uint32_t mask) { return spread(load_bf16(values), mask); }
   static F expand_f16(const void* values, uint32_t mask) { return spread(load_f16(values), mask); }
@@ -173,6 +220,15 @@ struct Emulated {
   }
 
  private:
+  static uint8_t byte(I v, int k) { return static_cast<uint8_t>(v.lane[k / 4] >> (8 * (k % 4))); }
+  template <typename Fn>
+  static I make_bytes(Fn value_of_byte) {
+    return make_words([&](int i) {
+      uint32_t word = 0;
+      for (int k = 0; k < 4; ++k) word |= static_cast<uint32_t>(value_of_byte(4 * i + k)) << (8 * k);
+      return word;
+    });
+  }
   template <typename T, typename Fn>
   static void narrow(void* p, F v, Fn convert) {
     T values[lanes];

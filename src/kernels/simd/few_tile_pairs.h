@@ -9,6 +9,7 @@
 //                   those that it has among others
 #pragma once
 
+#include "kernels/simd/few_tile_eights.h"
 #include "kernels/simd/few_tiles.h"
 
 namespace esparse::simd {
@@ -33,8 +34,11 @@ struct TilePairProducts {
   using F = typename V::F;
   using I = typename V::I;
   static_assert(V::kHasPairs && V::kLanes == kTileRows);
-  static constexpr int kGroupBytes = 4 * kTileRows;
+  static constexpr int kEntries = kTileGroups;
+  static constexpr int kEntryBytes = 4 * kTileRows;
   static constexpr int kXBytes = 2 * kTileColumns;
+  static constexpr bool kAsksAhead = false;
+  using Walk = CodeWalk<TilePairProducts>;
 
   TilePairProducts(const std::byte* group, int, I index)
       : weights(V::load_words(group)), shuffle(V::lookup16(V::load_words(kPairShuffles.word), index)) {}
@@ -54,7 +58,16 @@ struct TilePairWay {
 // bf16 weights only.
 template <typename V>
 void multiply_tile_pairs(const TilePiece& piece) {
-  multiply_tiles<TilePairWay<V>>(piece);
+  switch (piece.eights_kept) {
+    case 2:
+      return multiply_tiles<TileEightWay<V, 2>>(piece);
+    case 4:
+      return multiply_tiles<TileEightWay<V, 4>>(piece);
+    case 6:
+      return multiply_tiles<TileEightWay<V, 6>>(piece);
+    default:
+      return multiply_tiles<TilePairWay<V>>(piece);
+  }
 }
 
 template <typename V>

@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "kernels/tile_kernels.h"
 
@@ -51,6 +52,24 @@ struct F32Values {
   }
 };
 
+// Goes through the entries of a tile of 2:4, which are its groups.
+template <typename Products>
+class CodeWalk {
+ public:
+  using V = typename Products::V;
+  CodeWalk() = default;
+  CodeWalk(const std::byte* tile, int row) : index_(V::load_words(tile + 4 * row)) {}
+  // The next entry; its values stand at `entry`.
+  Products next(const std::byte* entry, int row, int) {
+    const Products products(entry, row, index_);
+    index_ = V::template shift_right<4>(index_);
+    return products;
+  }
+
+ private:
+  typename V::I index_;
+};
+
 // kMany: for more than four tokens at once the two ways to select take turns, because they use different ports of Zen 3
 // (see above); for fewer the selector costs more than it saves.
 template <typename Vector, typename Values, bool kMany>
@@ -58,8 +77,13 @@ struct TileProducts {
   using V = Vector;
   using F = typename V::F;
   using I = typename V::I;
-  static constexpr int kGroupBytes = 2 * kTileRows * Values::kBytes;  // of values
+  static constexpr int kEntries = kTileGroups;                        // pairs of kept weights of one row in a tile
+  static constexpr int kEntryBytes = 2 * kTileRows * Values::kBytes;  // of sixteen rows
   static constexpr int kXBytes = 4 * kTileColumns;                    // of x, one token in one tile
+  // Whether the weights are asked for ahead of use. The processor follows such streams by itself, and on Zen 4 asking
+  // costs a quarter of the speed of one token; where many operations a weight keep it waiting, asking gains a fifth.
+  static constexpr bool kAsksAhead = true;
+  using Walk = CodeWalk<TileProducts>;
 
   // `index`: the codes of this group in the lowest four bits.
   TileProducts(const std::byte* group, int row, I index)
@@ -93,8 +117,7 @@ void add_tiles(const TilePiece& piece, int64_t first_tile, int64_t count, int64_
                int64_t first_token) {
   using V = typename Products::V;
   constexpr int kPerBlock = kTileRows / V::kLanes;
-  constexpr int kTileBytes = kTileIndexBytes + kTileGroups * Products::kGroupBytes;
-  // Weights are asked for four tiles ahead, 2304 bytes for 16-bit types: two gain a fifth less, where memory is fast.
+  constexpr int kTileBytes = kTileIndexBytes + Products::kEntries * Products::kEntryBytes;
   constexpr int kAhead = 4 * kTileBytes;
   const int64_t block_bytes = piece.tiles_per_block * kTileBytes, x_bytes = piece.tokens * Products::kXBytes;
   const int lane = static_cast<int>(row % kTileRows);
@@ -115,20 +138,19 @@ void add_tiles(const TilePiece& piece, int64_t first_tile, int64_t count, int64_
                        : V::load(target + t * TilePiece::kRows + v / kPerBlock * step + v % kPerBlock * V::kLanes);
 
   for (; count > 0; --count, x += x_bytes) {
-    typename V::I index[kVectors];
+    typename Products::Walk walks[kVectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) index[v] = V::load_words(tiles[v] + 4 * (lane + v % kPerBlock * V::kLanes));
-#pragma GCC unroll 8
-    for (int g = 0; g < kTileGroups; ++g) {
+    for (int v = 0; v < kVectors; ++v) walks[v] = typename Products::Walk(tiles[v], lane + v % kPerBlock * V::kLanes);
+#pragma GCC unroll 16
+    for (int e = 0; e < Products::kEntries; ++e) {
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
-        const std::byte* group = tiles[v] + kTileIndexBytes + g * Products::kGroupBytes;
-        if (v % kPerBlock == 0)
-          for (int line = 0; line < Products::kGroupBytes; line += 64) V::prefetch(group + kAhead + line);
-        const Products products(group, lane + v % kPerBlock * V::kLanes, index[v]);
-        index[v] = V::template shift_right<4>(index[v]);
+        const std::byte* entry = tiles[v] + kTileIndexBytes + e * Products::kEntryBytes;
+        if (Products::kAsksAhead && kTokens >= 4 && v % kPerBlock == 0)
+          for (int line = 0; line < Products::kEntryBytes; line += 64) V::prefetch(entry + kAhead + line);
+        const Products products = walks[v].next(entry, lane + v % kPerBlock * V::kLanes, e);
 #pragma GCC unroll 8
-        for (int t = 0; t < kTokens; ++t) sums[v][t] = products.add(sums[v][t], x + t * Products::kXBytes, g);
+        for (int t = 0; t < kTokens; ++t) sums[v][t] = products.add(sums[v][t], x + t * Products::kXBytes, e);
       }
     }
 #pragma GCC unroll 8
@@ -157,17 +179,15 @@ void add_tokens(const TilePiece& piece, int64_t first_tile, int64_t count, int64
     add_tiles<Products, 1, kTokens>(piece, first_tile, count, row, 0, first_token);
 }
 
-template <typename Way>
-void multiply_tiles(const TilePiece& piece) {
-  using Few = typename Way::template Products<false>;
-  using Many = typename Way::template Products<true>;
+template <typename Way, int... tokens>
+void multiply_tiles(const TilePiece& piece, std::integer_sequence<int, tokens...>) {
   using Add = void (*)(const TilePiece&, int64_t, int64_t, int64_t);
-  static constexpr Add kAdd[] = {add_tokens<Few, 1>,  add_tokens<Few, 2>,  add_tokens<Few, 3>,  add_tokens<Few, 4>,
-                                 add_tokens<Many, 5>, add_tokens<Many, 6>, add_tokens<Many, 7>, add_tokens<Many, 8>};
-  constexpr int64_t kMaxTokens = 8;
-  // So many tiles at a time that their part of x takes 8 KiB, a quarter of an L1 cache: it is read again for all rows.
-  // One token is bound by memory and wants long streams instead; its x may come from the second-level cache.
-  const int64_t run = piece.tokens == 1 ? 1024 : 64 / piece.tokens,
+  static constexpr Add kAdd[] = {add_tokens<typename Way::template Products<(tokens >= 4)>, tokens + 1>...};
+  constexpr int64_t kMaxTokens = sizeof...(tokens);
+  // Long streams are what memory serves best: all tiles of a row block one after another, as long as their part of x
+  // leaves room in a second-level cache of 512 KiB, from where it is read again for all rows.
+  constexpr int64_t kXBytes = 256 << 10;
+  const int64_t run = kXBytes / (piece.tokens * Way::template Products<false>::kXBytes),
                 chunks = (piece.tokens + kMaxTokens - 1) / kMaxTokens;
   for (int64_t first = 0; first < piece.tiles_per_block; first += run) {
     const int64_t rest = piece.tiles_per_block - first, count = run < rest ? run : rest;
@@ -176,6 +196,11 @@ void multiply_tiles(const TilePiece& piece) {
       kAdd[next - token - 1](piece, first, count, token);
     }
   }
+}
+
+template <typename Way>
+void multiply_tiles(const TilePiece& piece) {
+  multiply_tiles<Way>(piece, std::make_integer_sequence<int, 8>());
 }
 
 template <typename V>

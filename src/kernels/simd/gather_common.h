@@ -1,4 +1,4 @@
-// What both kinds of gather product (gather_f32.h, gather_pairs.h) share: reading activations, writing outputs.
+// Reading activations and writing outputs of the gather product (gather_f32.h).
 #pragma once
 
 #include <array>

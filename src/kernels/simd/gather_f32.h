@@ -243,7 +243,7 @@ constexpr GatherProduct make_gather_f32() {
   return {
       .lanes = V::kLanes,
       .max_vectors = kMaxVectorsF32<V>,
-      .max_blocks = 4,
+      .max_blocks = 6,
       // Of 32 KiB (AVX2) or 48 KiB (AVX-512) in the first-level cache; sums stream through the rest.
       .cache_bytes = V::kLanes == 16 ? 40 << 10 : 28 << 10,
       .list_bytes = 64,  // sixteen rows of tiles at half density
@@ -251,8 +251,6 @@ constexpr GatherProduct make_gather_f32() {
       .row_tile = 128,
       .narrow_row_tile = 64,
       .row_group = kRowGroup,
-      .group_columns = 1,
-      .group_slots = 1,
       .tile_entries = NmTilesView::kGroups * NmTilesView::kKept,
       .pack = pack_f32<V>,
       .list_tiles = list_tiles_f32<V>,

@@ -4,6 +4,6 @@
 namespace esparse {
 
 extern const TileKernels kAvx2TileKernels;
-const TileKernels kAvx2TileKernels = {"avx2", simd::multiply_tiles_f32<simd::Avx2>, nullptr};
+const TileKernels kAvx2TileKernels = {"avx2", simd::multiply_tiles_f32<simd::Avx2>, nullptr, nullptr, nullptr};
 
 }  // namespace esparse

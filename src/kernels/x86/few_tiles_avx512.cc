@@ -4,6 +4,6 @@
 namespace esparse {
 
 extern const TileKernels kAvx512TileKernels;
-const TileKernels kAvx512TileKernels = {"avx512", simd::multiply_tiles_f32<simd::Avx512>, nullptr};
+const TileKernels kAvx512TileKernels = {"avx512", simd::multiply_tiles_f32<simd::Avx512>, nullptr, nullptr, nullptr};
 
 }  // namespace esparse

@@ -78,9 +78,9 @@ float dot_typed(const std::byte* weight, const float* x, int64_t count) {
   return horizontal_sum(_mm256_add_ps(_mm256_add_ps(sum[0], sum[1]), _mm256_add_ps(sum[2], sum[3])));
 }
 
-template <typename Bits>
+template <template <typename> class Bits>
 void expand_typed(const BitRowsView& packed, int64_t row, float* target) {
-  simd::expand_row<simd::Avx2, Bits>(packed.row_values(row), packed.row_bits(row), packed.in_features,
+  simd::expand_row<Bits<simd::Avx2>>(packed.row_values(row), packed.row_bits(row), packed.in_features,
                                      packed.row_values(row + 1), packed.row_values(packed.out_features), target);
 }
 

@@ -16,7 +16,7 @@ extern const TileKernels kAvx512Bf16TileKernels, kAvx512TileKernels, kAvx2TileKe
 extern const DenseKernels kAvx512DenseKernels, kAvx2DenseKernels;
 extern const AttentionKernels kAvx512AttentionKernels, kAvx2AttentionKernels;
 extern const BitKernels kAvx512Bf16BitKernels, kAvx512BitKernels, kAvx2BitKernels;
-extern const GatherKernels kAvx512Bf16GatherKernels, kAvx512GatherKernels, kAvx2GatherKernels;
+extern const GatherKernels kAvx512GatherKernels, kAvx2GatherKernels;
 
 template <>
 std::span<const TableEntry<RowKernels>> all_tables() {
@@ -67,10 +67,8 @@ std::span<const TableEntry<BitKernels>> all_tables() {
 
 template <>
 std::span<const TableEntry<GatherKernels>> all_tables() {
-  static constexpr TableEntry<GatherKernels> tables[] = {{Isa::avx512_bf16, &kAvx512Bf16GatherKernels},
-                                                         {Isa::avx512, &kAvx512GatherKernels},
-                                                         {Isa::avx2, &kAvx2GatherKernels},
-                                                         {Isa::portable, &kPortableGatherKernels}};
+  static constexpr TableEntry<GatherKernels> tables[] = {
+      {Isa::avx512, &kAvx512GatherKernels}, {Isa::avx2, &kAvx2GatherKernels}, {Isa::portable, &kPortableGatherKernels}};
   return tables;
 }
 
