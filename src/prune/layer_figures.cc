@@ -52,6 +52,15 @@ ActivationHistogram sample_histogram(const Matrix<float>& sample, int64_t channe
   return histogram;
 }
 
+// Recipes that gather second moments have the squares on their diagonal.
+std::vector<double> channel_norms(const InputStatistics& statistics) {
+  std::vector<double> norms = statistics.sum_squares;
+  if (norms.empty())
+    for (int64_t j = 0; j < statistics.gram.rows(); ++j) norms.push_back(statistics.gram(j, j));
+  for (double& norm : norms) norm = std::sqrt(norm / static_cast<double>(statistics.tokens));
+  return norms;
+}
+
 // Mean of each group of positions over all rows, relative to the mean of all, descending.
 std::vector<double> group_means(const Matrix<float>& scores, int64_t group) {
   std::vector<double> columns(scores.cols());
@@ -119,7 +128,7 @@ void FigureRecorder::record_channels(const InputStatistics& statistics) {
   started_.entropy_of_sample = statistics.entropy.empty();
   const std::vector<double> entropy =
       started_.entropy_of_sample ? sample_entropy(statistics.sample) : statistics.entropy;
-  const std::vector<double> norms = input_norms(statistics, NormReduction::per_token);
+  const std::vector<double> norms = channel_norms(statistics);
   if (entropy.size() != norms.size()) return;
   for (int64_t channel : evenly(std::ssize(norms), kMostChannels))
     started_.channels.push_back({channel, norms[channel], entropy[channel]});

@@ -51,7 +51,7 @@ svg .name{font-size:12px}
 .dot{fill:var(--accent);fill-opacity:.45}
 .ring1{fill:none;stroke:var(--good);stroke-width:2.4}.ring2{fill:none;stroke:var(--warm);stroke-width:2.4}
 .kept{fill:var(--accent)}.lost{fill:var(--warm)}.empty{fill:var(--faint)}
-.group{stroke:var(--rule);stroke-width:1}
+.group{stroke:var(--ink);stroke-width:1.4;stroke-opacity:.55}
 .mark{stroke:var(--ink);stroke-width:1.6;stroke-opacity:.75}
 .curve1,.curve2{fill:none;stroke-width:2.4}
 .curve1{stroke:var(--accent)}.curve2{stroke:var(--warm)}
@@ -62,7 +62,7 @@ svg .legend1{fill:var(--accent);font-weight:600}svg .legend2{fill:var(--warm);fo
 dl{display:grid;grid-template-columns:minmax(110px,max-content) 1fr;gap:4px 20px;margin:0;font-size:.92rem}
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 ul{margin:0;padding-left:20px}
-@media(max-width:560px){main{padding:20px 12px 48px}h1{font-size:1.35rem}.card{padding:12px}svg text{font-size:13px}
+@media(max-width:560px){main{padding:20px 12px 48px}h1{font-size:1.35rem}.card{padding:12px}svg text,svg .tick,svg .axis,svg .name{font-size:14px}
 dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}}
 @media print{body{background:#fff}.button{display:none}.card{break-inside:avoid}}
 )css";

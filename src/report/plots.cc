@@ -34,7 +34,7 @@ class Labels {
   void block(double x, double y) { taken_.push_back({x - 5, y - 5, x + 5, y + 5}); }
 
   void place(Svg& svg, double x, double y, const std::string& name) {
-    const double width = 6.6 * static_cast<double>(name.size()), height = 13;
+    const double width = 7.4 * static_cast<double>(name.size()), height = 14;  // the font of a phone
     for (const auto& [dx, dy, anchor] : {std::tuple{9.0, 4.0, "start"},
                                          {-9.0, 4.0, "end"},
                                          {0.0, -10.0, "middle"},

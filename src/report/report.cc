@@ -9,10 +9,15 @@
 namespace esparse {
 namespace {
 
-// Inside a script element nothing may look like its end.
+// Inside a script element nothing may look like its end or like a comment; '<' stands in strings alone.
 std::string script_text(const Json& json) {
-  std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
-  for (size_t at = text.find("</"); at != std::string::npos; at = text.find("</", at + 3)) text.insert(at + 1, "\\");
+  std::string text;
+  for (char c : json.dump(-1, ' ', false, Json::error_handler_t::replace)) {
+    if (c == '<')
+      text += "\\u003c";
+    else
+      text += c;
+  }
   return text;
 }
 
