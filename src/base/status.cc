@@ -22,6 +22,8 @@ std::string_view status_kind_name(StatusKind kind) {
       return "numeric";
     case StatusKind::internal:
       return "internal";
+    case StatusKind::interrupted:
+      return "interrupted";
   }
   return "unknown";
 }

@@ -22,7 +22,8 @@ enum class StatusKind {
   out_of_memory,
   io,
   numeric,
-  internal
+  internal,
+  interrupted  // by the user, who has been shown what is known so far
 };
 
 std::string_view status_kind_name(StatusKind kind);

@@ -11,25 +11,6 @@
 namespace esparse {
 namespace {
 
-int64_t linear_bytes(const Model& model) {
-  int64_t bytes = 0;
-  for (const LinearLayer* layer : block_linears(model)) bytes += layer->weight_bytes();
-  return bytes;
-}
-
-// Everything but the weights of the linears stands as it does in the checkpoint.
-int64_t weight_bytes(const Model& model) {
-  std::vector<std::string> prefixes;
-  for (const LinearLayer* layer : block_linears(model)) prefixes.push_back(layer->name() + ".weight");
-  int64_t bytes = linear_bytes(model);
-  for (const auto& [name, tensor] : model.checkpoint().tensors.tensors()) {
-    bool in_linear = false;
-    for (const std::string& prefix : prefixes) in_linear |= name == prefix || name.starts_with(prefix + ".");
-    if (!in_linear) bytes += static_cast<int64_t>(tensor.data.size());
-  }
-  return bytes;
-}
-
 double median_ratio(const std::vector<double>& slower, const std::vector<double>& faster) {
   std::vector<double> ratios;
   for (size_t turn = 0; turn < slower.size(); ++turn) ratios.push_back(slower[turn] / faster[turn]);
@@ -41,6 +22,24 @@ struct Turns {
 };
 
 }  // namespace
+
+int64_t engine_linear_bytes(const Model& model) {
+  int64_t bytes = 0;
+  for (const LinearLayer* layer : block_linears(model)) bytes += layer->weight_bytes();
+  return bytes;
+}
+
+int64_t engine_weight_bytes(const Model& model) {
+  std::vector<std::string> prefixes;
+  for (const LinearLayer* layer : block_linears(model)) prefixes.push_back(layer->name() + ".weight");
+  int64_t bytes = engine_linear_bytes(model);  // everything else stands as it does in the checkpoint
+  for (const auto& [name, tensor] : model.checkpoint().tensors.tensors()) {
+    bool in_linear = false;
+    for (const std::string& prefix : prefixes) in_linear |= name == prefix || name.starts_with(prefix + ".");
+    if (!in_linear) bytes += static_cast<int64_t>(tensor.data.size());
+  }
+  return bytes;
+}
 
 Result<std::vector<EngineRow>> bench_engines(std::span<const EngineSubject> subjects, const EngineBenchOptions& options,
                                              const std::function<void()>& on_turn) {
@@ -69,8 +68,8 @@ Result<std::vector<EngineRow>> bench_engines(std::span<const EngineSubject> subj
     EngineRow row;
     row.name = subjects[i].name;
     row.times = {median(turns[i].prefill), median(turns[i].decode), options.prompt_tokens, options.gen_tokens};
-    row.weight_bytes = weight_bytes(*subjects[i].model);
-    row.linear_bytes = linear_bytes(*subjects[i].model);
+    row.weight_bytes = engine_weight_bytes(*subjects[i].model);
+    row.linear_bytes = engine_linear_bytes(*subjects[i].model);
     row.repetitions = static_cast<int>(turns[i].prefill.size());
     row.prefill_ratio = median_ratio(turns.back().prefill, turns[i].prefill);
     row.decode_ratio = median_ratio(turns.back().decode, turns[i].decode);

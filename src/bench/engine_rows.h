@@ -20,6 +20,10 @@ struct EngineSubject {
   std::unique_ptr<Model> model;  // ready to run
 };
 
+// As they stand in memory: of the linears of the blocks alone; of all tensors.
+int64_t engine_linear_bytes(const Model& model);
+int64_t engine_weight_bytes(const Model& model);
+
 struct EngineBenchOptions {
   int64_t prompt_tokens = 512, gen_tokens = 128;
   int repetitions = 15;         // at most
@@ -28,9 +32,8 @@ struct EngineBenchOptions {
 
 struct EngineRow {
   std::string name;
-  EngineTimes times;         // medians over the turns
-  int64_t weight_bytes = 0;  // all tensors, as they stand in memory
-  int64_t linear_bytes = 0;  // of the linears of the blocks alone
+  EngineTimes times;  // medians over the turns
+  int64_t weight_bytes = 0, linear_bytes = 0;
   int repetitions = 0;
   // How many times as fast as the last subject: medians of the ratios of each turn.
   double prefill_ratio = 1, decode_ratio = 1;

@@ -94,20 +94,11 @@ Status BenchCommand::run_linears() const {
   return print(linear_rows_text(machine, rows), linear_rows_json(machine, rows));
 }
 
-Result<EngineSubject> open_subject(const std::string& path, const PlanOptions& plan) {
-  ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
-  EngineSubject subject;
-  subject.name = path;
-  ESPARSE_ASSIGN_OR_RETURN(subject.model, Model::load(std::move(checkpoint)));
-  prepare_model(*subject.model, plan);
-  return subject;
-}
-
 Status BenchCommand::run_model() const {
   std::vector<EngineSubject> subjects;
   for (const std::string& path : {model, against}) {
     if (path.empty()) continue;
-    ESPARSE_ASSIGN_OR_RETURN(EngineSubject subject, open_subject(path, plan));
+    ESPARSE_ASSIGN_OR_RETURN(EngineSubject subject, open_planned_model(path, plan));
     subjects.push_back(std::move(subject));
   }
   EngineBenchOptions options;

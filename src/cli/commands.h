@@ -30,9 +30,11 @@ CLI::Validator not_negative();
 CommandBody add_prune_command(CLI::App& app);
 CommandBody add_recipes_command(CLI::App& app);
 CommandBody add_eval_command(CLI::App& app);
+CommandBody add_compare_command(CLI::App& app);
 CommandBody add_generate_command(CLI::App& app);
 CommandBody add_inspect_command(CLI::App& app);
 CommandBody add_bench_command(CLI::App& app);
+CommandBody add_completion_command(CLI::App& app);  // `app` must live as long as the body
 
 // Writes to standard output and checks that it arrived (a full disk, a closed pipe).
 Status print_out(std::string_view text);

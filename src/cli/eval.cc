@@ -1,76 +1,178 @@
-// esparse eval: perplexity of a model on a text.
-#include <algorithm>
+// esparse eval: perplexity of a model on a text, how far it is from the dense model, and zero-shot tasks.
 #include <chrono>
 #include <memory>
 
+#include "base/byte_size.h"
+#include "base/interrupt.h"
 #include "base/parallel.h"
 #include "cli/commands.h"
-#include "eval/perplexity.h"
+#include "cli/eval_tables.h"
+#include "cli/text_source.h"
+#include "eval/eval_json.h"
+#include "eval/logits_file.h"
 #include "io/files.h"
-#include "report/table.h"
 #include "runtime/session.h"
 
 namespace esparse {
 namespace {
 
-constexpr int64_t kDefaultContext = 2048;  // what Wanda and SparseGPT report
-
 struct EvalCommand {
   CommonOptions common;
-  std::string model, tokenizer, text;
-  int64_t context = 0;
-  int64_t max_windows = 0;
+  TextSource source;
+  TaskSource questions;
+  std::string model, tokenizer, against, save_logits, items_file;
 
   Status run() const;
+  Status check_options() const;
+  Result<EvalRow> measure_text(const Session& session) const;
+  Result<std::vector<TaskResult>> measure_tasks(const Session& session, const std::vector<TaskFile>& files) const;
+  Status print(const std::optional<EvalRow>& row, const std::vector<TaskResult>& results) const;
 };
+
+// Options that would be passed over in silence.
+Status EvalCommand::check_options() const {
+  for (const auto& [name, value] : {std::pair{"--against", against}, {"--save-logits", save_logits}})
+    if (source.text.empty() && !value.empty()) return invalid_argument("{}: needs a --text", name);
+  if (questions.tasks.empty() && !items_file.empty()) return invalid_argument("--items: needs --tasks");
+  if (questions.tasks.empty() && questions.limit != 0) return invalid_argument("--limit: needs --tasks");
+  return {};
+}
+
+struct OpenReference {
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Reference> reference;
+};
+
+// A file of logits, or a model that runs beside the other.
+Result<OpenReference> open_reference(const std::string& path, const PreparedText& text) {
+  OpenReference opened;
+  if (std::filesystem::path(path).extension() == ".safetensors") {
+    ESPARSE_ASSIGN_OR_RETURN(opened.reference, open_logits(path, text.windows, text.bos, text.conditions()));
+    return opened;
+  }
+  ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
+  ESPARSE_ASSIGN_OR_RETURN(opened.model, Model::load(std::move(checkpoint)));
+  opened.model->arrange_for_running();
+  if (opened.model->config().max_positions < text.options.context)
+    return invalid_argument("--context: {} has {} positions, got {}", path, opened.model->config().max_positions,
+                            text.options.context);
+  opened.reference = live_reference(*opened.model, text.options.context);
+  return opened;
+}
+
+Result<EvalRow> EvalCommand::measure_text(const Session& session) const {
+  const ModelConfig& config = session.model->config();
+  EvalRow row;
+  ESPARSE_ASSIGN_OR_RETURN(const TextOptions options, source.options());
+  ESPARSE_ASSIGN_OR_RETURN(row.text, prepare_text(options, *session.tokenizer, config.max_positions));
+  PerplexityJob job{.windows = row.text.windows, .bos = row.text.bos};
+  OpenReference opened;
+  if (!against.empty()) {
+    ESPARSE_ASSIGN_OR_RETURN(opened, open_reference(against, row.text));
+    job.reference = opened.reference.get();
+  }
+  std::optional<LogitsWriter> writer;
+  if (!save_logits.empty()) {
+    std::fprintf(stderr, "Writing %s of predictions to %s\n",
+                 format_bytes(LogitsWriter::file_bytes(row.text.windows, config.vocab_size)).c_str(),
+                 save_logits.c_str());
+    auto created =
+        LogitsWriter::create(save_logits, row.text.windows, row.text.bos, config.vocab_size, row.text.conditions());
+    if (!created.ok()) return created.status().with_context("--save-logits");
+    writer.emplace(std::move(created).value());
+    job.writer = &*writer;
+  }
+  const auto start = std::chrono::steady_clock::now();
+  ESPARSE_ASSIGN_OR_RETURN(row.measured, measure_perplexity(*session.model, job));
+  row.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (writer && row.measured.complete()) ESPARSE_RETURN_IF_ERROR(writer->commit().with_context("--save-logits"));
+  return row;
+}
+
+Result<std::vector<TaskResult>> EvalCommand::measure_tasks(const Session& session,
+                                                           const std::vector<TaskFile>& files) const {
+  ESPARSE_ASSIGN_OR_RETURN(const BosRule rule, parse_bos_rule(source.bos));
+  std::vector<TaskResult> results;
+  for (const TaskFile& file : files) {
+    if (interrupted()) break;
+    const TaskJob job{.file = file, .limit = questions.limit, .encoding = encode_options(*session.tokenizer, rule)};
+    auto result = run_task(*session.model, *session.tokenizer, job);
+    if (!result.ok() && result.status().kind() == StatusKind::interrupted) break;
+    if (!result.ok()) return result.status();
+    results.push_back(std::move(result).value());
+  }
+  return results;
+}
+
+Status EvalCommand::print(const std::optional<EvalRow>& row, const std::vector<TaskResult>& results) const {
+  if (!items_file.empty()) {
+    std::string lines;
+    for (const TaskResult& result : results) lines += item_lines(result);
+    ESPARSE_RETURN_IF_ERROR(write_file_atomically(items_file, lines));
+  }
+  if (!common.json) return print_out((row ? text_table(*row) : "") + task_table(results));
+  Json json = row ? perplexity_json(row->text, row->measured) : Json::object();
+  if (!questions.tasks.empty()) json["tasks"] = Json::array();
+  for (const TaskResult& result : results) json["tasks"].push_back(task_json(result));
+  return print_out(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+}
 
 Status EvalCommand::run() const {
   set_thread_count(common.threads);
-  ESPARSE_ASSIGN_OR_RETURN(const std::string contents, read_file(text));
+  ESPARSE_RETURN_IF_ERROR(check_options());
+  ESPARSE_ASSIGN_OR_RETURN(const std::vector<TaskFile> files, questions.files());
   ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer, OpenFor::running));
-  ESPARSE_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, session.tokenizer->encode(contents, true));
-  if (ids.size() < 2) return invalid_argument("{}: the text has {} tokens, at least 2 are needed", text, ids.size());
-  PerplexityOptions options;
-  options.context = context != 0 ? context : std::min(kDefaultContext, session.model->config().max_positions);
-  options.max_windows = max_windows;
-
-  const auto start = std::chrono::steady_clock::now();
-  ESPARSE_ASSIGN_OR_RETURN(const Perplexity p, measure_perplexity(*session.model, ids, options));
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (common.json) {
-    const Json json = {{"perplexity", p.perplexity},
-                       {"nll", p.nll},
-                       {"tokens", p.tokens},
-                       {"windows", p.windows},
-                       {"context", p.context}};
-    return print_out(json.dump() + "\n");
+  const CatchInterrupt guard;
+  std::optional<EvalRow> row;
+  if (!source.text.empty()) {
+    ESPARSE_ASSIGN_OR_RETURN(row, measure_text(session));
   }
-  Table table({"perplexity", "nats/token", "tokens", "windows", "context", "tokens/s"});
-  table.add_row({fmt::format("{:.4f}", p.perplexity), fmt::format("{:.5f}", p.nll), format_count(p.tokens),
-                 format_count(p.windows), format_count(p.context),
-                 fmt::format("{:.0f}", static_cast<double>(p.tokens) / seconds)});
-  return print_out(table.text());
+  ESPARSE_ASSIGN_OR_RETURN(const std::vector<TaskResult> results, measure_tasks(session, files));
+  ESPARSE_RETURN_IF_ERROR(print(row, results));
+  return interrupted() ? Status(StatusKind::interrupted, "interrupted: the figures are of what was done by then")
+                       : Status();
+}
+
+void add_text_options(CLI::App& sub, EvalCommand& command) {
+  command.source.add_options(sub);
+  sub.add_option("--against", command.against,
+                 "The dense model, or a file that --save-logits wrote: KL divergence, agreement, perplexity ratio")
+      ->group("Text");
+  sub.add_option("--save-logits", command.save_logits,
+                 "Keep what the model predicts in this .safetensors file, for --against; tokens x vocabulary x 2 bytes")
+      ->group("Text");
+}
+
+void add_task_options(CLI::App& sub, EvalCommand& command) {
+  command.questions.add_options(sub);
+  sub.add_option("--items", command.items_file, "Write the scores of every item to this file, JSON lines")
+      ->group("Zero-shot tasks");
 }
 
 }  // namespace
 
 CommandBody add_eval_command(CLI::App& app) {
   auto command = std::make_shared<EvalCommand>();
-  CLI::App* sub = app.add_subcommand("eval", "Measure perplexity on a text, as Wanda and SparseGPT do");
+  CLI::App* sub = app.add_subcommand("eval", "Measure perplexity, distance from the dense model, zero-shot tasks");
   sub->add_option("MODEL", command->model, "Model directory (Hugging Face), or a llama2.c .bin file")->required();
-  sub->add_option("--text", command->text, "Text file")->required();
-  sub->add_option("--context", command->context,
-                  "Tokens per window (default: 2048, or the model's max_position_embeddings if that is less)")
-      ->check(at_least_one());
-  sub->add_option("--max-windows", command->max_windows, "Stop after this many windows")->check(at_least_one());
+  add_text_options(*sub, *command);
+  add_task_options(*sub, *command);
   sub->add_option("--tokenizer", command->tokenizer, "Tokenizer file or directory (default: the model's own)");
-  add_json_option(*sub, command->common, "perplexity, nll, tokens, windows, context");
+  add_json_option(*sub, command->common,
+                  "perplexity, nll (nats per token), their _stderr, bits_per_byte, tokens, windows, context, complete, "
+                  "text, against, tasks");
   add_threads_option(*sub, command->common);
+  sub->callback([command] {
+    if (command->source.text.empty() && command->questions.tasks.empty()) throw CLI::RequiredError("--text or --tasks");
+  });
   sub->footer(
-      "The text is tokenised once (one BOS at its start where the tokenizer wants it) and cut into non-overlapping "
-      "windows;\n"
-      "every token of a window but its first is predicted. An incomplete last window is dropped.\n\n"
-      "Example:\n  esparse eval models/novel-1m --text models/text/heldout.txt --context 512 --json\n");
+      "The text is tokenised once and cut into windows; every token of a window but its first is predicted, and an\n"
+      "incomplete last window is dropped. An interruption (Ctrl-C) prints what is known so far. Task files and\n"
+      "prompts: docs/evaluation.md.\n\n"
+      "Examples:\n"
+      "  esparse eval models/novel-1m --text models/text/heldout.txt --context 512 --json\n"
+      "  esparse eval /tmp/sparse --text models/text/heldout.txt --against models/novel-1m\n"
+      "  esparse eval MODEL --text wiki.test.raw --join wikitext --tasks piqa.jsonl,arc_easy.jsonl --limit 500\n");
   return [command] { return command->run(); };
 }
 

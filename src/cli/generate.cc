@@ -87,8 +87,9 @@ CommandBody add_generate_command(CLI::App& app) {
   add_threads_option(*sub, command->common);
   sub->footer(
       "The text streams to standard output, the speed goes to standard error.\n\n"
-      "Example:\n  esparse generate models/novel-1m --prompt \"The old house\" -n 64 --temperature 0.8 --top-p 0.9 "
-      "--seed 7\n");
+      "Examples:\n"
+      "  esparse generate models/novel-1m --prompt \"The old house\" -n 64\n"
+      "  esparse generate models/novel-1m --prompt \"The old house\" -n 64 --temperature 0.8 --top-p 0.9 --seed 7\n");
   return [command] { return command->run(); };
 }
 

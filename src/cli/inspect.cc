@@ -4,9 +4,11 @@
 
 #include "base/parallel.h"
 #include "cli/commands.h"
+#include "cli/model_report.h"
 #include "cli/plan_options.h"
 #include "cli/plan_table.h"
 #include "io/checkpoint.h"
+#include "io/files.h"
 #include "io/quote_name.h"
 #include "report/table.h"
 #include "sparse/inventory.h"
@@ -17,7 +19,7 @@ namespace {
 struct InspectCommand {
   CommonOptions common;
   PlanOptions plan;
-  std::string model;
+  std::string model, html;
   bool show_plan = false;
 
   Status run() const;
@@ -65,6 +67,10 @@ Status InspectCommand::run() const {
   set_thread_count(common.threads);
   ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(model));
   if (show_plan) return run_plan(std::move(checkpoint));
+  if (!html.empty()) {
+    ESPARSE_ASSIGN_OR_RETURN(const Report page, report_of_model(model, nullptr));
+    ESPARSE_RETURN_IF_ERROR(write_file_atomically(html, report_html(page)).with_context("--html"));
+  }
   auto taken = take_inventory(checkpoint.tensors);
   if (!taken.ok()) return taken.status().with_context(model);
   const Inventory& inventory = *taken;
@@ -98,13 +104,15 @@ CommandBody add_inspect_command(CLI::App& app) {
       "--plan", command->show_plan,
       "Instead: for each kind of linear and number of tokens the kernel that runs on this machine, and how many "
       "times as fast as dense it is");
+  sub->add_option("--html", command->html, "Write a report to this file: one page that needs nothing else");
   add_plan_options(*sub, command->plan);
   add_json_option(*sub, command->common, "tensors and totals, or the plan");
   add_threads_option(*sub, command->common);
   sub->footer(
       "Density is the share of non-zero elements; -0.0 counts as zero. Bytes dense is the tensor stored dense in its "
       "own type.\n\n"
-      "Examples:\n  esparse inspect models/novel-1m\n  esparse inspect /tmp/sparse --plan\n");
+      "Examples:\n  esparse inspect models/novel-1m\n  esparse inspect /tmp/sparse --plan\n"
+      "  esparse inspect /tmp/sparse --html report.html\n");
   return [command] { return command->run(); };
 }
 

@@ -31,4 +31,13 @@ PlanTable prepare_model(Model& model, const PlanOptions& options) {
   return std::move(plan.table);
 }
 
+Result<EngineSubject> open_planned_model(const std::string& path, const PlanOptions& options) {
+  ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
+  EngineSubject subject;
+  subject.name = path;
+  ESPARSE_ASSIGN_OR_RETURN(subject.model, Model::load(std::move(checkpoint)));
+  prepare_model(*subject.model, options);
+  return subject;
+}
+
 }  // namespace esparse

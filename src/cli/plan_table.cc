@@ -41,11 +41,12 @@ std::string bucket_name(size_t bucket) {
   return first == last ? std::to_string(first) : fmt::format("{}-{}", first, last);
 }
 
-std::string cell(const PlanTable& table, const LinearLayer& layer, size_t bucket) {
+Cell cell(const PlanTable& table, const LinearLayer& layer, size_t bucket) {
   const std::string path(path_name(layer.plan().paths[bucket]));
   const PlanChoice* choice = measured(table, layer, bucket);
   if (choice == nullptr) return path;
-  return fmt::format("{} {:.2f}x{}", path, choice->ratio(), choice->ratio() < 1 ? " *" : "");
+  const bool slower = choice->ratio() < 1;
+  return {fmt::format("{} {:.2f}x{}", path, choice->ratio(), slower ? " *" : ""), slower ? Style::bad : Style::plain};
 }
 
 constexpr const char* kLegend =
@@ -61,9 +62,9 @@ std::string plan_text(const Model& model, const PlanTable& table) {
     headings.push_back((bucket == 0 ? "tokens " : "") + bucket_name(bucket));
   Table rows(headings);
   for (const Group& group : group_linears(model)) {
-    std::vector<std::string> cells = {fmt::format("{} {}", group.count, fmt::join(group.names, ",")),
-                                      fmt::format("{} x {}", group.layer->out_features(), group.layer->in_features()),
-                                      kind_of(*group.layer).form, std::string(dtype_name(group.layer->dtype()))};
+    std::vector<Cell> cells = {fmt::format("{} {}", group.count, fmt::join(group.names, ",")),
+                               fmt::format("{} x {}", group.layer->out_features(), group.layer->in_features()),
+                               kind_of(*group.layer).form, std::string(dtype_name(group.layer->dtype()))};
     for (size_t bucket = 0; bucket < kTokenBuckets.size(); ++bucket) cells.push_back(cell(table, *group.layer, bucket));
     rows.add_row(std::move(cells));
   }

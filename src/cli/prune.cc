@@ -1,6 +1,7 @@
 // esparse prune: makes a sparse copy of a model.
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -8,38 +9,33 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "cli/calibration_source.h"
 #include "cli/commands.h"
+#include "cli/model_report.h"
 #include "cli/prune_budget.h"
+#include "io/files.h"
 #include "prune/estimate.h"
 #include "prune/prune_run.h"
 #include "prune/recipe_file.h"
 #include "prune/recipe_options.h"
 #include "report/table.h"
 #include "runtime/session.h"
-#include "text/corpus.h"
 
 namespace esparse {
 namespace {
 
-constexpr int64_t kDefaultSeqlen = 2048;  // Wanda, SparseGPT and E-Sparse
-
 struct PruneCommand {
   CommonOptions common;
-  std::string model, output, tokenizer, calib;
+  CalibrationSource calibration;
+  std::string model, output, tokenizer, html;
   std::string recipe;                                         // empty: esparse, best for a budget
   std::vector<std::pair<std::string, std::string>> settings;  // of the command line, on top of the recipe
   std::string memory_budget;
   BudgetOptions budget;
-  int64_t samples = 128, seqlen = 0;
-  uint64_t seed = 0;
   bool force = false, resume = false;
 
   Result<Recipe> effective_recipe() const;
   Status check_output_spares_inputs() const;
-  Result<std::vector<std::vector<int32_t>>> calibration_windows(const Session& session,
-                                                                const std::vector<std::string>& documents,
-                                                                int64_t length) const;
-  Json facts(bool calibrated, int64_t length) const;
   Result<std::optional<int64_t>> budget_bytes() const;
   Result<bool> plan(const Model& pruned, const Recipe& chosen, int64_t windows, int64_t length,
                     std::optional<int64_t> memory) const;
@@ -59,38 +55,17 @@ Result<Recipe> PruneCommand::effective_recipe() const {
   return chosen;
 }
 
-Result<std::vector<std::vector<int32_t>>> PruneCommand::calibration_windows(const Session& session,
-                                                                            const std::vector<std::string>& documents,
-                                                                            int64_t length) const {
-  const int64_t positions = session.model->config().max_positions;
-  if (length > positions)
-    return invalid_argument("--seqlen: the model has {} positions (max_position_embeddings), got {}", positions,
-                            length);
-  return draw_calibration_windows(documents, *session.tokenizer, samples, length, seed, calib);
-}
-
 // --force must not delete what the run reads.
 Status PruneCommand::check_output_spares_inputs() const {
   std::error_code ignored;
   const auto target = std::filesystem::weakly_canonical(output, ignored);
-  for (const std::string& input : {model, calib, tokenizer, budget.held_out}) {
+  for (const std::string& input : {model, calibration.calib, tokenizer, budget.held_out}) {
     if (input.empty()) continue;
     const auto source = std::filesystem::weakly_canonical(input, ignored);
     if (std::mismatch(target.begin(), target.end(), source.begin(), source.end()).first == target.end())
       return invalid_argument("-o: {} holds {}, which this run reads; choose another directory", output, input);
   }
   return {};
-}
-
-// No times and no machine: the same input gives the same bytes.
-Json PruneCommand::facts(bool calibrated, int64_t length) const {
-  Json json = {{"format", 1}, {"esparse_version", "0.1.0"}};
-  if (calibrated)
-    json["calibration"] = {{"file", std::filesystem::path(calib).filename().string()},
-                           {"samples", samples},
-                           {"seqlen", length},
-                           {"seed", seed}};
-  return json;
 }
 
 Result<std::optional<int64_t>> PruneCommand::budget_bytes() const {
@@ -215,8 +190,8 @@ Status PruneCommand::print(const Recipe& chosen, const PruneReport& report, doub
 Status PruneCommand::search(const Recipe& chosen, ResumableDirectory& directory) const {
   BudgetSearch asked;
   ESPARSE_RETURN_IF_ERROR(apply_budget_options(budget, asked));
-  if (calib.empty()) return invalid_argument("--calib: a budget search needs a calibration text");
-  ESPARSE_ASSIGN_OR_RETURN(std::vector<std::string> documents, read_documents(calib));
+  if (calibration.calib.empty()) return invalid_argument("--calib: a budget search needs a calibration text");
+  ESPARSE_ASSIGN_OR_RETURN(std::vector<std::string> documents, calibration.documents());
   std::vector<std::string> held_out;
   if (budget.held_out.empty()) {
     held_out = split_held_out(documents);
@@ -224,13 +199,15 @@ Status PruneCommand::search(const Recipe& chosen, ResumableDirectory& directory)
     ESPARSE_ASSIGN_OR_RETURN(held_out, read_documents(budget.held_out));
   }
   ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer, OpenFor::pruning));
-  const int64_t length = seqlen != 0 ? seqlen : std::min(kDefaultSeqlen, session.model->config().max_positions);
   asked.recipe = chosen;
-  asked.prune = {.windows = {}, .facts = facts(true, length), .tokenizer_file = session.tokenizer_file};
-  ESPARSE_ASSIGN_OR_RETURN(asked.prune.windows, calibration_windows(session, documents, length));
-  ESPARSE_ASSIGN_OR_RETURN(asked.held_out,
-                           held_out_windows(held_out, *session.tokenizer, length, budget.held_out_tokens,
-                                            budget.held_out.empty() ? calib : budget.held_out));
+  asked.prune = {
+      .windows = {}, .facts = calibration.facts(*session.model, true), .tokenizer_file = session.tokenizer_file};
+  asked.prune.figures_of = default_figures_linear(*session.model, chosen);
+  ESPARSE_ASSIGN_OR_RETURN(asked.prune.windows, calibration.windows(session, documents));
+  ESPARSE_ASSIGN_OR_RETURN(
+      asked.held_out,
+      held_out_windows(held_out, *session.tokenizer, calibration.window_tokens(*session.model), budget.held_out_tokens,
+                       budget.held_out.empty() ? calibration.calib : budget.held_out));
   asked.open_dense = [this]() -> Result<std::unique_ptr<Model>> {
     ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(model));
     return Model::load(std::move(checkpoint));
@@ -248,24 +225,27 @@ Status PruneCommand::run() const {
   ESPARSE_RETURN_IF_ERROR(check_interrupted(directory, resume && !budget.asked(), force));
   ESPARSE_RETURN_IF_ERROR(check_interrupted_search(directory, resume && budget.asked(), force));
   if (budget.asked()) return search(chosen, directory);
-  std::vector<std::string> documents;  // read first: a mistyped path is noticed before a large model is checked
-  if (!calib.empty()) {
-    ESPARSE_ASSIGN_OR_RETURN(documents, read_documents(calib));
-  }
+  ESPARSE_ASSIGN_OR_RETURN(const std::vector<std::string> documents, calibration.documents());
   ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer, OpenFor::pruning));
   ESPARSE_RETURN_IF_ERROR(check_prunable(*session.model, chosen));
   const bool calibrated = needs_calibration(*session.model, chosen);
-  if (calibrated && calib.empty()) return invalid_argument("--calib: this recipe needs a calibration text");
-
-  const int64_t length = seqlen != 0 ? seqlen : std::min(kDefaultSeqlen, session.model->config().max_positions);
-  PruneRunInputs inputs{.windows = {}, .facts = facts(calibrated, length), .tokenizer_file = session.tokenizer_file};
+  const int64_t length = calibration.window_tokens(*session.model);
+  PruneRunInputs inputs{
+      .windows = {}, .facts = calibration.facts(*session.model, calibrated), .tokenizer_file = session.tokenizer_file};
   if (calibrated) {
-    ESPARSE_ASSIGN_OR_RETURN(inputs.windows, calibration_windows(session, documents, length));
+    ESPARSE_ASSIGN_OR_RETURN(inputs.windows, calibration.windows(session, documents));
   }
+  inputs.figures_of = default_figures_linear(*session.model, chosen);
   ESPARSE_ASSIGN_OR_RETURN(inputs.one_site_at_a_time,
                            plan(*session.model, chosen, static_cast<int64_t>(inputs.windows.size()), length, memory));
   ESPARSE_ASSIGN_OR_RETURN(const PruneReport report, run_pruning(*session.model, chosen, inputs, directory, resume));
-  return print(chosen, report, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  ESPARSE_RETURN_IF_ERROR(
+      print(chosen, report, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
+  if (html.empty()) return {};
+  std::map<std::string, double> linear_seconds;
+  for (const PrunedLinear& linear : report.linears) linear_seconds[linear.name] = linear.seconds;
+  ESPARSE_ASSIGN_OR_RETURN(const Report page, report_of_model(output, &linear_seconds));
+  return write_file_atomically(html, report_html(page)).with_context("--html");
 }
 
 std::string option_help(std::string_view name, std::string_view help) {
@@ -302,16 +282,12 @@ CommandBody add_prune_command(CLI::App& app) {
       ->required();
   sub->add_option("--recipe", command->recipe,
                   "Name of a shipped recipe ('esparse recipes'), or a YAML file (default: esparse; for a budget best)");
-  sub->add_option("--calib", command->calib, "Calibration text: plain text, or JSON lines with a field 'text'");
-  sub->add_option("--samples", command->samples, "Calibration windows")->capture_default_str()->check(at_least_one());
-  sub->add_option("--seqlen", command->seqlen,
-                  "Tokens per window (default: 2048, or the model's max_position_embeddings if that is less)")
-      ->check(at_least_one());
-  sub->add_option("--seed", command->seed, "Seed that draws the windows")->check(not_negative())->capture_default_str();
+  command->calibration.add_options(*sub);
   sub->add_option("--tokenizer", command->tokenizer, "Tokenizer file or directory (default: the model's own)");
   sub->add_option("--memory-budget", command->memory_budget,
                   "Keep the resident memory below this, such as 8GiB; refused if that cannot be");
   sub->add_flag("--resume", command->resume, "Go on with an interrupted run of the same command");
+  sub->add_option("--html", command->html, "Write a report to this file: one page that needs nothing else");
   sub->add_flag("--force", command->force, "Replace an existing output directory, or an interrupted run");
   add_budget_options(*sub, command->budget);
   add_recipe_options(*sub, command);

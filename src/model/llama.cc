@@ -15,14 +15,15 @@ class LlamaModel final : public Model {
 
   Status load_tensors();
   void embed(std::span<const int32_t> tokens, int64_t first_position, MatrixView<float> hidden) const override;
-  void forward_block(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
-                     InputObserver* observer) const override;
+  using Model::forward_block;
+  void forward_block(const DecoderBlock& block, MatrixView<float> hidden, std::span<const Segment> segments,
+                     LayerCache& cache, InputObserver* observer) const override;
   void logits(MatrixView<const float> hidden, MatrixView<float> logits) const override;
 
  private:
   Result<DecoderBlock> load_block(int64_t layer) const;
   // False when the observer ended the pass.
-  bool attend(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
+  bool attend(const DecoderBlock& block, MatrixView<float> hidden, std::span<const Segment> segments, LayerCache& cache,
               InputObserver* observer) const;
   void feed_forward(const DecoderBlock& block, MatrixView<float> hidden, InputObserver* observer) const;
 
@@ -68,8 +69,11 @@ Result<DecoderBlock> LlamaModel::load_block(int64_t layer) const {
 
 Status LlamaModel::load_tensors() {
   const TensorStore& store = checkpoint_.tensors;
-  ESPARSE_ASSIGN_OR_RETURN(
-      embedding_, LinearLayer::load(store, "model.embed_tokens", config_.vocab_size, config_.hidden_size, false));
+  // Of two names for one tensor, some writers keep the other.
+  const bool head_alone = config_.tie_embeddings && store.find("model.embed_tokens.weight") == nullptr &&
+                          store.find("lm_head.weight") != nullptr;
+  ESPARSE_ASSIGN_OR_RETURN(embedding_, LinearLayer::load(store, head_alone ? "lm_head" : "model.embed_tokens",
+                                                         config_.vocab_size, config_.hidden_size, false));
   if (embedding_.is_packed()) return unsupported("tensor model.embed_tokens: a packed embedding is not supported");
   if (config_.tie_embeddings) {
     head_ = embedding_;
@@ -89,8 +93,8 @@ void LlamaModel::embed(std::span<const int32_t> tokens, int64_t, MatrixView<floa
   for (size_t t = 0; t < tokens.size(); ++t) embedding_row(embedding_, tokens[t], hidden.row(t));
 }
 
-bool LlamaModel::attend(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
-                        InputObserver* observer) const {
+bool LlamaModel::attend(const DecoderBlock& block, MatrixView<float> hidden, std::span<const Segment> segments,
+                        LayerCache& cache, InputObserver* observer) const {
   const ModelConfig& c = config_;
   const int64_t tokens = hidden.rows;
   Matrix<float> x(tokens, c.hidden_size);  // [tokens, hidden], channels in attention_order
@@ -104,17 +108,22 @@ bool LlamaModel::attend(const DecoderBlock& block, MatrixView<float> hidden, int
     rms_norm_heads(q.view(), c.head_dim, block.q_norm, c.norm_eps);
     rms_norm_heads(k.view(), c.head_dim, block.k_norm, c.norm_eps);
   }
-  const RotaryAngles angles = rotary_angles(c.rope.inverse_frequencies, first_position, tokens, c.rope.attention_scale);
-  apply_rotary(q.view(), c.head_dim, angles);
-  apply_rotary(k.view(), c.head_dim, angles);
-  cache.keys.store(first_position, k.view());
-  cache.values.store(first_position, v.view());
-
   const AttentionShape shape{c.num_heads, c.num_kv_heads, c.head_dim, 1.0f / std::sqrt(static_cast<float>(c.head_dim)),
                              block.window};
   Matrix<float> attended(tokens, c.q_features());  // [tokens, heads * head_dim]
-  const int64_t total = first_position + tokens;
-  causal_attention(shape, q.view(), cache.keys.first(total), cache.values.first(total), attended.view());
+  int64_t row = 0;
+  for (const auto& [rows, first_position] : segments) {
+    const auto queries = q.view().rows_from(row, rows), keys = k.view().rows_from(row, rows);
+    const RotaryAngles angles = rotary_angles(c.rope.inverse_frequencies, first_position, rows, c.rope.attention_scale);
+    apply_rotary(queries, c.head_dim, angles);
+    apply_rotary(keys, c.head_dim, angles);
+    cache.keys.store(first_position, keys);
+    cache.values.store(first_position, v.view().rows_from(row, rows));
+    const int64_t total = first_position + rows;
+    causal_attention(shape, queries, cache.keys.first(total), cache.values.first(total),
+                     attended.view().rows_from(row, rows));
+    row += rows;
+  }
   if (observer && !observer->observe(InputSite::output, attended.view())) return false;
   block.o.apply(attended.view(), x.view());
   add(hidden, x.view());
@@ -133,9 +142,9 @@ void LlamaModel::feed_forward(const DecoderBlock& block, MatrixView<float> hidde
   add(hidden, x.view());
 }
 
-void LlamaModel::forward_block(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position,
+void LlamaModel::forward_block(const DecoderBlock& block, MatrixView<float> hidden, std::span<const Segment> segments,
                                LayerCache& cache, InputObserver* observer) const {
-  if (attend(block, hidden, first_position, cache, observer)) feed_forward(block, hidden, observer);
+  if (attend(block, hidden, segments, cache, observer)) feed_forward(block, hidden, observer);
 }
 
 void LlamaModel::logits(MatrixView<const float> hidden, MatrixView<float> logits) const {

@@ -15,6 +15,12 @@
 
 namespace esparse {
 
+// Consecutive rows of a batch: the tokens of one sequence at positions first_position, first_position + 1, ...
+struct Segment {
+  int64_t rows = 0;
+  int64_t first_position = 0;
+};
+
 // The forward pass reads the model only, so several caches may be driven at once; changing blocks() meanwhile may not.
 class Model {
  public:
@@ -37,15 +43,27 @@ class Model {
   KvCache make_cache(int64_t capacity_tokens, DType dtype = DType::f32) const {
     return {config_.num_layers, capacity_tokens, config_.num_kv_heads, config_.head_dim, dtype};
   }
+  // One layer of it, for forward_segments().
+  KvCache make_scratch(int64_t capacity_tokens) const {
+    return {1, capacity_tokens, config_.num_kv_heads, config_.head_dim, DType::f32};
+  }
 
   // hidden [tokens, hidden_size] = embeddings of tokens at positions first_position ...; ids must be in the vocabulary.
   virtual void embed(std::span<const int32_t> tokens, int64_t first_position, MatrixView<float> hidden) const = 0;
 
-  // Runs `block`, one of blocks() or a copy of one, in place over hidden [tokens, hidden_size]; keys and values are
-  // written to rows [first_position, first_position + tokens) of the cache, which holds all tokens before. observer may
-  // be null.
-  virtual void forward_block(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position,
+  // Runs `block`, one of blocks() or a copy of one, in place over hidden [tokens, hidden_size], whose rows are the
+  // segments one after another. Segment by segment, keys and values are written to the rows of the cache that its
+  // positions name, and its tokens see the rows [0, end of the segment): what stood there before, or what an earlier
+  // segment wrote. So a prefix and several continuations that begin at the same position run as one batch, each
+  // continuation overwriting the one before. observer may be null.
+  virtual void forward_block(const DecoderBlock& block, MatrixView<float> hidden, std::span<const Segment> segments,
                              LayerCache& cache, InputObserver* observer) const = 0;
+  // The same for one segment.
+  void forward_block(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
+                     InputObserver* observer) const {
+    const Segment all{hidden.rows, first_position};
+    forward_block(block, hidden, std::span(&all, 1), cache, observer);
+  }
 
   // logits [tokens, vocab_size] = head(final norm(hidden)).
   virtual void logits(MatrixView<const float> hidden, MatrixView<float> logits) const = 0;
@@ -54,8 +72,17 @@ class Model {
   // Errors: an id outside the vocabulary, no room in the cache, a position the model does not have.
   Result<Matrix<float>> forward(std::span<const int32_t> tokens, KvCache& cache) const;
 
+  // All blocks over segments of tokens, each row once, as forward_block() says. `scratch` serves all layers in turn and
+  // holds at least the last position of any segment; what it held before is lost, so the first segment begins at 0.
+  // Errors as above.
+  Result<Matrix<float>> forward_segments(std::span<const int32_t> tokens, std::span<const Segment> segments,
+                                         KvCache& scratch) const;
+
  protected:
   Model(Checkpoint checkpoint, ModelConfig config) : checkpoint_(std::move(checkpoint)), config_(std::move(config)) {}
+
+  Status check_tokens(std::span<const int32_t> tokens) const;
+  Status check_positions(int64_t end, const KvCache& cache) const;
 
   Checkpoint checkpoint_;  // owns the mapped weights
   ModelConfig config_;

@@ -17,8 +17,9 @@ class OptModel final : public Model {
 
   Status load_tensors();
   void embed(std::span<const int32_t> tokens, int64_t first_position, MatrixView<float> hidden) const override;
-  void forward_block(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position, LayerCache& cache,
-                     InputObserver* observer) const override;
+  using Model::forward_block;
+  void forward_block(const DecoderBlock& block, MatrixView<float> hidden, std::span<const Segment> segments,
+                     LayerCache& cache, InputObserver* observer) const override;
   void logits(MatrixView<const float> hidden, MatrixView<float> logits) const override;
 
  private:
@@ -144,10 +145,10 @@ void OptModel::add_half_block(const Norm& norm, MatrixView<const float> y, Matri
     std::copy(normalised.row(t).begin(), normalised.row(t).end(), hidden.row(t).begin());
 }
 
-void OptModel::forward_block(const DecoderBlock& block, MatrixView<float> hidden, int64_t first_position,
+void OptModel::forward_block(const DecoderBlock& block, MatrixView<float> hidden, std::span<const Segment> segments,
                              LayerCache& cache, InputObserver* observer) const {
   const ModelConfig& c = config_;
-  const int64_t tokens = hidden.rows, total = first_position + tokens;
+  const int64_t tokens = hidden.rows;
   Matrix<float> x(tokens, c.hidden_size);  // [tokens, hidden]
   half_block_input(block.attention_norm, hidden, block.attention_order, x.view());
   if (observer && !observer->observe(InputSite::attention, x.view())) return;
@@ -155,10 +156,16 @@ void OptModel::forward_block(const DecoderBlock& block, MatrixView<float> hidden
   Matrix<float> q(tokens, c.hidden_size), k(tokens, c.hidden_size), v(tokens, c.hidden_size);
   Matrix<float> attended(tokens, c.hidden_size);
   linear_group(std::array{block.q.task(q.view()), block.k.task(k.view()), block.v.task(v.view())}, x.view());
-  cache.keys.store(first_position, k.view());
-  cache.values.store(first_position, v.view());
   const AttentionShape shape{c.num_heads, c.num_heads, c.head_dim, 1.0f / std::sqrt(static_cast<float>(c.head_dim)), 0};
-  causal_attention(shape, q.view(), cache.keys.first(total), cache.values.first(total), attended.view());
+  int64_t row = 0;
+  for (const auto& [rows, first_position] : segments) {
+    cache.keys.store(first_position, k.view().rows_from(row, rows));
+    cache.values.store(first_position, v.view().rows_from(row, rows));
+    const int64_t total = first_position + rows;
+    causal_attention(shape, q.view().rows_from(row, rows), cache.keys.first(total), cache.values.first(total),
+                     attended.view().rows_from(row, rows));
+    row += rows;
+  }
   if (observer && !observer->observe(InputSite::output, attended.view())) return;
   block.o.apply(attended.view(), x.view());
   add_half_block(block.attention_norm, x.view(), hidden);

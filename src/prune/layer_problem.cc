@@ -158,6 +158,7 @@ class LayerSolver {
     LinearSolution solution;
     solution.retained = retained_share(scores_[index].view(), own.target, part);
     if (own.needs().gram) solution.damping = context_.damping;
+    if (linear.keep_scores) solution.scores = scores_[index];
     Matrix<float> all = permute_columns<float>(targets_[index].view(), order_);
     const Matrix<float> target = take_rows(all.view(), part.rows), scores = take_rows(scores_[index].view(), part.rows);
     Matrix<float> weight = target;

@@ -25,6 +25,7 @@ struct LinearProblem {
   Matrix<float> weight;  // [out_features, in_features]
   LinearRecipe recipe;
   std::vector<int32_t> dense_rows = {};  // Spense by rows: these stay dense (ascending). Empty: by columns
+  bool keep_scores = false;  // give the saliency back in the solution
 };
 
 // The linears that read one input, and so share one channel order. Those that are pruned agree on shuffle, damping and,
@@ -46,6 +47,7 @@ struct LinearSolution {
   double magnitude_error = -1;  // the same for a magnitude mask of the same pattern without any update
   double damping = 0;           // that the factorisation needed; 0 when there was none
   int64_t exchanges = 0;        // made by dsnot
+  Matrix<float> scores = {};    // keep_scores: the saliency [out_features, in_features] in the NEW order
 };
 
 // What the shuffle gained, over all linears of the site; see ShuffleResult.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 
 #include "base/progress.h"
 #include "calibrate/calibration.h"
@@ -38,6 +39,7 @@ class BlockPruner {
         one_at_a_time_(one_at_a_time || recipe.sequential ||
                        std::ranges::any_of(request_, [](const SiteRequest& site) { return site.needs.cross; })) {}
 
+  void record(FigureRecorder* recorder) { recorder_ = recorder; }
   const DecoderBlock& dense() const { return dense_; }
 
   Status solve(Calibration& calibration, Progress& progress) {
@@ -47,6 +49,7 @@ class BlockPruner {
     }
     for (InputSite site : kInputSites) {
       const auto index = static_cast<size_t>(site);
+      const auto start = std::chrono::steady_clock::now();
       if (site == InputSite::mlp && spense_.aligns_neurons()) ESPARSE_RETURN_IF_ERROR(choose_neurons(calibration, all));
       if (one_at_a_time_) {
         const std::array one = {site};
@@ -55,6 +58,9 @@ class BlockPruner {
         all[index] = std::move(gathered[index]);
       }
       ESPARSE_RETURN_IF_ERROR(solve_site(site, std::move(all[index])));
+      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+      for (PrunedLinear& linear : facts_[index])
+        linear.seconds = seconds.count() / static_cast<double>(facts_[index].size());
       progress.advance(1, block_.name);
     }
     return {};
@@ -99,7 +105,9 @@ class BlockPruner {
     const auto linears = block_.linears_at(site);
     ESPARSE_ASSIGN_OR_RETURN(LayerProblem problem,
                              make_site_problem(block_, site, recipes_[index], std::move(statistics), config_, spense_));
+    if (recorder_ != nullptr) recorder_->before(problem);
     ESPARSE_ASSIGN_OR_RETURN(LayerSolution solution, solve_layer(std::move(problem)));
+    if (recorder_ != nullptr) recorder_->after(solution);
     orders_[index] = std::move(solution.order);
     for (size_t i = 0; i < linears.size(); ++i) {
       const LinearSolution& solved = solution.linears[i];
@@ -127,6 +135,7 @@ class BlockPruner {
   BlockRequest request_;
   SpenseBlock spense_;
   bool sequential_, one_at_a_time_;
+  FigureRecorder* recorder_ = nullptr;
   BlockOrders orders_;
   BySite<std::vector<PrunedLinear>> facts_;
 };
@@ -209,6 +218,7 @@ Result<PruneReport> prune_model(Model& model, const Recipe& recipe, const std::v
   Progress progress("prune", (layers - job.first_layer) * static_cast<int64_t>(kInputSites.size()));
   for (int64_t layer = job.first_layer; layer < layers; ++layer) {
     BlockPruner pruner(model, layer, recipe, targets[layer], job.one_site_at_a_time);
+    pruner.record(job.recorder);
     ESPARSE_RETURN_IF_ERROR(pruner.solve(calibration, progress));
     ESPARSE_RETURN_IF_ERROR(pruner.finish(report));
     if (layer + 1 < layers) ESPARSE_RETURN_IF_ERROR(calibration.advance(model.blocks()[layer], pruner.dense()));

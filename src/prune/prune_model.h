@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "model/model.h"
+#include "prune/layer_figures.h"
 #include "prune/layer_problem.h"
 #include "prune/recipe.h"
 
@@ -27,6 +28,7 @@ struct PrunedLinear {
   std::optional<ShuffleShares> shuffle;     // of all linears that share its input
   std::optional<SpenseLayout> layout = {};  // spense: what is dense
   int64_t bytes_dense = 0, bytes_now = 0;
+  double seconds = -1;  // its share of the time its site took, gathering included; -1: done in an earlier run
 
   // Magnitude pruning would have done better here, on the sample.
   bool worse_than_magnitude() const { return output_error > magnitude_error * (1 + 1e-6); }
@@ -44,6 +46,7 @@ struct PruneJob {
   bool one_site_at_a_time = false;  // less memory for one more pass over a block
   int64_t first_layer = 0;          // an earlier run has done the blocks before
   PruneReport finished;             // what it reported
+  FigureRecorder* recorder = nullptr;
   // Called when a block is pruned and the hidden states behind it are safe. The block may be let go of afterwards.
   std::function<Status(int64_t layer, const PruneReport& so_far)> block_done;
 };

@@ -20,6 +20,16 @@ std::string dump(const Json& json, int indent = -1) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
+void add_model(const Model& model, Fingerprint& fingerprint) {
+  constexpr size_t kBytesPerTensor = 4096;
+  fingerprint.add(dump(model.checkpoint().config));
+  for (const auto& [name, tensor] : model.checkpoint().tensors.tensors()) {
+    fingerprint.add(name);
+    fingerprint.add(std::as_bytes(std::span(tensor.shape)));
+    fingerprint.add(tensor.data.first(std::min(kBytesPerTensor, tensor.data.size())));
+  }
+}
+
 Json linear_json(const PrunedLinear& linear) {
   Json json = {{"name", linear.name},
                {"pattern", linear.pattern},
@@ -155,6 +165,7 @@ class PruneRun {
         state_path_(state_path(directory)),
         calibration_(directory.working_path() / kCalibrationFolder),
         fingerprint_(run_fingerprint(model, recipe, inputs)),
+        recorder_(inputs.figures_of),
         writer_(model, output_) {}
 
   Status take_over() {
@@ -164,6 +175,7 @@ class PruneRun {
       ESPARSE_RETURN_IF_ERROR(writer_.adopt_block(layer));
       adopted.insert(writer_.block_path(layer));
     }
+    adopted.insert(output_ / kFiguresFile);
     return remove_all_but(adopted);
   }
 
@@ -177,6 +189,7 @@ class PruneRun {
     job.one_site_at_a_time = inputs_.one_site_at_a_time;
     job.first_layer = state_.finished_blocks;
     job.finished = state_.report;
+    job.recorder = &recorder_;
     job.block_done = [this](int64_t layer, const PruneReport& report) { return keep_block(layer, report); };
     auto report = prune_model(model_, recipe_, inputs_.windows, std::move(job));
     if (!report.ok()) return report;
@@ -192,6 +205,8 @@ class PruneRun {
   // safe on the disk.
   Status keep_block(int64_t layer, const PruneReport& report) {
     ESPARSE_RETURN_IF_ERROR(writer_.write_block(layer));
+    if (const auto& figures = recorder_.figures(); figures && !fs::exists(output_ / kFiguresFile))
+      ESPARSE_RETURN_IF_ERROR(write_file_atomically(output_ / kFiguresFile, dump(figures->to_json()) + "\n"));
     sync_directory(calibration_);
     const RunState reached{layer + 1, report};
     ESPARSE_RETURN_IF_ERROR(write_state(state_path_, fingerprint_, reached));
@@ -227,25 +242,39 @@ class PruneRun {
   const PruneRunInputs& inputs_;
   fs::path output_, state_path_, calibration_;
   uint64_t fingerprint_;
+  FigureRecorder recorder_;
   ModelWriter writer_;
   RunState state_;
 };
 
 }  // namespace
 
+uint64_t model_fingerprint(const Model& model) {
+  Fingerprint fingerprint;
+  add_model(model, fingerprint);
+  return fingerprint.value();
+}
+
 uint64_t run_fingerprint(const Model& model, const Recipe& recipe, const PruneRunInputs& inputs) {
-  constexpr size_t kBytesPerTensor = 4096;
   Fingerprint fingerprint;
   fingerprint.add(dump(recipe.to_json()));
   fingerprint.add(dump(inputs.facts));
-  fingerprint.add(dump(model.checkpoint().config));
-  for (const auto& [name, tensor] : model.checkpoint().tensors.tensors()) {
-    fingerprint.add(name);
-    fingerprint.add(std::as_bytes(std::span(tensor.shape)));
-    fingerprint.add(tensor.data.first(std::min(kBytesPerTensor, tensor.data.size())));
-  }
+  add_model(model, fingerprint);
   for (const auto& window : inputs.windows) fingerprint.add(std::as_bytes(std::span(window)));
   return fingerprint.value();
+}
+
+std::string default_figures_linear(const Model& model, const Recipe& recipe) {
+  const auto prunes = [&](const LinearLayer& linear) {
+    return recipe.for_linear(linear.name(), recipe.base.target).prunes();
+  };
+  const std::vector<DecoderBlock>& blocks = model.blocks();
+  if (!blocks.empty() && prunes(blocks[blocks.size() / 2].down)) return blocks[blocks.size() / 2].down.name();
+  for (const DecoderBlock& block : blocks)
+    for (const InputSite site : kInputSites)
+      for (const LinearLayer* linear : block.linears_at(site))
+        if (prunes(*linear)) return linear->name();
+  return "";
 }
 
 Status check_interrupted(const ResumableDirectory& directory, bool resume, bool start_over) {

@@ -20,9 +20,19 @@ struct PruneRunInputs {
   Json facts;                                 // written into esparse.json beside recipe and linears
   std::filesystem::path tokenizer_file;
   bool one_site_at_a_time = false;
+  std::string figures_of;  // the linear whose pictures are kept in kFiguresFile; empty: none
 };
 
-// Everything that decides the result, but for the weights: of each tensor only the beginning is looked at.
+// Beside esparse.json in the result: LayerFigures of one linear, for reports.
+inline constexpr const char* kFiguresFile = "esparse-figures.json";
+
+// The linear that a report looks into when nobody says which: the last of the middle block, whose inputs differ most
+// from channel to channel, or else the first that the recipe prunes; empty when it prunes none.
+std::string default_figures_linear(const Model& model, const Recipe& recipe);
+
+// Of the configuration and the beginning of every tensor.
+uint64_t model_fingerprint(const Model& model);
+// Of everything that decides the result of a run; of the weights as model_fingerprint().
 uint64_t run_fingerprint(const Model& model, const Recipe& recipe, const PruneRunInputs& inputs);
 
 // Refuses a directory that holds finished blocks of an interrupted run, unless they are to be taken over or thrown

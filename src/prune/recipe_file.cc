@@ -4,6 +4,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include "base/nearest.h"
 #include "io/files.h"
 #include "prune/recipe_options.h"
 
@@ -98,16 +99,17 @@ Result<Recipe> load_recipe(const std::string& name_or_path) {
     recipe.name = path.stem().string();
     return recipe;
   }
-  std::string names;
+  std::vector<std::string> names;
   for (const ShippedRecipe& shipped : shipped_recipes()) {
     if (shipped.name == name_or_path) {
       ESPARSE_ASSIGN_OR_RETURN(Recipe recipe, parse_recipe(shipped.text, "recipe " + name_or_path));
       recipe.name = shipped.name;
       return recipe;
     }
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", shipped.name);
+    names.emplace_back(shipped.name);
   }
-  return not_found("recipe {:?}: expected a file (*.yaml) or one of {}", name_or_path.substr(0, 40), names);
+  return not_found("recipe {:?}: expected a file (*.yaml) or one of {}{}", name_or_path.substr(0, 40),
+                   fmt::join(names, ", "), did_you_mean(name_or_path, names));
 }
 
 }  // namespace esparse

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/checked.h"
+#include "base/nearest.h"
 #include "base/parallel.h"
 
 namespace esparse {
@@ -156,12 +157,13 @@ std::string_view norm_reduction_name(NormReduction reduction) {
 std::span<const SaliencyMethod> saliency_methods() { return kMethods; }
 
 Result<const SaliencyMethod*> find_saliency(std::string_view name) {
-  std::string names;
+  std::vector<std::string> names;
   for (const SaliencyMethod& method : kMethods) {
     if (method.name == name) return &method;
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", method.name);
+    names.emplace_back(method.name);
   }
-  return invalid_argument("saliency {:?}: expected one of {}", name.substr(0, 40), names);
+  return invalid_argument("saliency {:?}: expected one of {}{}", name.substr(0, 40), fmt::join(names, ", "),
+                          did_you_mean(name, names));
 }
 
 std::vector<double> input_norms(const InputStatistics& statistics, NormReduction reduction) {

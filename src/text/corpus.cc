@@ -12,8 +12,6 @@
 namespace esparse {
 namespace {
 
-constexpr int64_t kMaxCorpusBytes = int64_t{1} << 32;  // calibration and evaluation texts are a few megabytes
-
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
 
 Result<std::vector<std::string>> parse_lines(std::string_view content, const std::string& file) {
@@ -82,6 +80,10 @@ Result<std::vector<int32_t>> tokenize_joined(const std::vector<std::string>& doc
 
 Result<std::vector<std::string>> read_documents(const std::filesystem::path& path) {
   ESPARSE_ASSIGN_OR_RETURN(std::string content, read_file(path, kMaxCorpusBytes));
+  return parse_documents(std::move(content), path);
+}
+
+Result<std::vector<std::string>> parse_documents(std::string content, const std::filesystem::path& path) {
   std::vector<std::string> documents;
   if (path.extension() == ".jsonl" || content.starts_with('{')) {
     ESPARSE_ASSIGN_OR_RETURN(documents, parse_lines(content, path.string()));

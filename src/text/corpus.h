@@ -14,6 +14,10 @@ namespace esparse {
 // The documents of a file: each line's "text" field for *.jsonl and *.jsonl-like content (first byte '{'), otherwise
 // the whole file as one document. Errors name file and line.
 Result<std::vector<std::string>> read_documents(const std::filesystem::path& path);
+// The same for content that was read from `path`.
+Result<std::vector<std::string>> parse_documents(std::string content, const std::filesystem::path& path);
+// What a text may have at most.
+inline constexpr int64_t kMaxCorpusBytes = int64_t{1} << 32;  // calibration and evaluation texts are a few megabytes
 
 // `samples` windows of `seqlen` tokens, as the Wanda and SparseGPT scripts draw them: a random document longer than
 // `seqlen`, a random start in it; each document is tokenised with its special tokens. When no document is long enough

@@ -154,4 +154,18 @@ void append_lowercase(std::string& out, char32_t value) {
   }
 }
 
+std::string capitalize(std::string_view text) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    const CodePoint character = code_point_at(text, at);
+    if (at == 0) {
+      append_utf8(out, static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(character.value))));
+    } else {
+      append_lowercase(out, character.value);
+    }
+    at += character.bytes;
+  }
+  return out;
+}
+
 }  // namespace esparse

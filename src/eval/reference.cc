@@ -1,0 +1,52 @@
+#include "eval/reference.h"
+
+#include "base/parallel.h"
+#include "kernels/elementwise.h"
+
+namespace esparse {
+namespace {
+
+class LiveReference final : public Reference {
+ public:
+  LiveReference(const Model& model, int64_t max_tokens) : model_(model), cache_(model.make_cache(max_tokens)) {}
+
+  int64_t vocab_size() const override { return model_.config().vocab_size; }
+
+  Status begin_window(const TextWindow& window, std::span<const int32_t> tokens) override {
+    cache_.set_length(0);
+    ESPARSE_ASSIGN_OR_RETURN(hidden_, model_.forward(tokens, cache_));
+    first_row_ = static_cast<int64_t>(tokens.size()) - 1 - window.scored;
+    return {};
+  }
+
+  Status read(int64_t first, std::span<const int32_t> targets, MatrixView<float> log_probs,
+              std::span<double> losses) override {
+    model_.logits(hidden_.view().rows_from(first_row_ + first, log_probs.rows), log_probs);
+    to_log_probs(log_probs, targets, true, losses);
+    return {};
+  }
+
+ private:
+  const Model& model_;
+  KvCache cache_;
+  Matrix<float> hidden_;
+  int64_t first_row_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Reference> live_reference(const Model& model, int64_t max_tokens) {
+  return std::make_unique<LiveReference>(model, max_tokens);
+}
+
+void to_log_probs(MatrixView<float> logits, std::span<const int32_t> targets, bool in_place, std::span<double> losses) {
+  parallel_for(logits.rows, [&](int64_t row, int) {
+    const auto values = logits.row(row);
+    const double log_sum = log_sum_exp(values);
+    losses[row] = log_sum - values[targets[row]];
+    if (!in_place) return;
+    for (float& value : values) value = static_cast<float>(value - log_sum);
+  });
+}
+
+}  // namespace esparse
