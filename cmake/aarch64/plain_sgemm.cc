@@ -3,12 +3,13 @@
 
 namespace esparse {
 
-void sgemm_transposed(float alpha, MatrixView<const float> a, MatrixView<const float> b, MatrixView<float> c) {
+void sgemm_transposed(float alpha, MatrixView<const float> a, MatrixView<const float> b, MatrixView<float> c,
+                      float beta) {
   for (int64_t i = 0; i < c.rows; ++i)
     for (int64_t j = 0; j < c.cols; ++j) {
       float sum = 0;
       for (int64_t k = 0; k < a.cols; ++k) sum += a(i, k) * b(j, k);
-      c(i, j) = alpha * sum;
+      c(i, j) = alpha * sum + (beta == 0.0f ? 0.0f : beta * c(i, j));
     }
 }
 

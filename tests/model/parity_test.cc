@@ -232,7 +232,7 @@ TEST(ArrangeForRunning, LeavesTheLogitsOfSpense) {
       for (LinearLayer* layer : block.linears_at(site))
         tiled += std::holds_alternative<NmTilesView>(std::get<SpenseView>(layer->weight()).sparse);
   EXPECT_GT(tiled, 0);
-  EXPECT_LT(relative_difference(logits(), before), kRelativeToLargestLogit);
+  EXPECT_LT(relative_difference(logits(), before), tolerance_of(*fixture.model));
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, Parity, testing::ValuesIn(fixture_names()), [](const auto& fixture) {
