@@ -7,9 +7,6 @@
 namespace esparse {
 namespace {
 
-double bandwidth_share(const Machine& machine, const LinearRow& row) {
-  return row.bytes_per_second() / machine.read_bytes_per_second;
-}
 double peak_share(const Machine& machine, const LinearRow& row) {
   return row.flops_per_second() / machine.flops_per_second;
 }
@@ -37,7 +34,7 @@ std::string linear_rows_text(const Machine& machine, std::span<const LinearRow> 
                    std::to_string(row.tokens), fmt::format("{:.3f}", row.dense_seconds * 1e3),
                    fmt::format("{:.3f}", row.sparse_seconds * 1e3), fmt::format("{:.2f}x", row.speedup),
                    fmt::format("{:.2f}", row.speedup_mad), fmt::format("{:.1f}", row.bytes_per_second() * 1e-9),
-                   fmt::format("{:.0f} %", 100 * bandwidth_share(machine, row)),
+                   fmt::format("{:.0f} %", 100 * row.bandwidth_share),
                    fmt::format("{:.1f}", row.flops_per_second() * 1e-9),
                    fmt::format("{:.0f} %", 100 * peak_share(machine, row)), row.kernel, row.dense_kernel});
   }
@@ -70,7 +67,7 @@ Json linear_rows_json(const Machine& machine, std::span<const LinearRow> rows) {
                     {"repetitions", row.repetitions},
                     {"weight_bytes", row.weight_bytes},
                     {"bytes_per_second", row.bytes_per_second()},
-                    {"bandwidth_share", bandwidth_share(machine, row)},
+                    {"bandwidth_share", row.bandwidth_share},
                     {"flops_per_second", row.flops_per_second()},
                     {"peak_share", peak_share(machine, row)},
                     {"kernel", row.kernel},

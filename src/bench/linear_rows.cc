@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/timing.h"
 #include "bench/contender.h"
+#include "bench/machine.h"
 
 namespace esparse {
 namespace {
@@ -59,16 +60,21 @@ Fastest find_fastest(const std::vector<Contender>& dense, const std::vector<Cont
   return {best_of(dense, 0), best_of(sparse, dense.size())};
 }
 
-void time_pair(const Fastest& fastest, int repetitions, double budget_seconds, LinearRow& row) {
-  const std::function<void()> pair[] = {fastest.dense->run, fastest.sparse->run};
-  const auto times = time_in_turns(pair, {std::min(kFewestRepetitions, repetitions), repetitions, budget_seconds});
-  std::vector<double> ratios;
-  for (size_t turn = 0; turn < times[0].size(); ++turn) ratios.push_back(times[0][turn] / times[1][turn]);
+void time_pair(const Fastest& fastest, MemoryReader& reader, int repetitions, double budget_seconds, LinearRow& row) {
+  const std::function<void()> bodies[] = {fastest.dense->run, fastest.sparse->run, [&] { reader.run(); }};
+  const auto times = time_in_turns(bodies, {std::min(kFewestRepetitions, repetitions), repetitions, budget_seconds});
+  const double part = static_cast<double>(fastest.sparse->weight_bytes) / static_cast<double>(reader.bytes());
+  std::vector<double> ratios, shares;
+  for (size_t turn = 0; turn < times[0].size(); ++turn) {
+    ratios.push_back(times[0][turn] / times[1][turn]);
+    shares.push_back(part * times[2][turn] / times[1][turn]);
+  }
   row.repetitions = static_cast<int>(ratios.size());
   row.dense_seconds = median(times[0]);
   row.sparse_seconds = median(times[1]);
   row.speedup = median(ratios);
   row.speedup_mad = median_absolute_deviation(ratios);
+  row.bandwidth_share = median(shares);
   row.dense_kernel = fastest.dense->kernel;
   row.kernel = fastest.sparse->kernel;
   row.weight_bytes = fastest.sparse->weight_bytes;
@@ -77,8 +83,8 @@ void time_pair(const Fastest& fastest, int repetitions, double budget_seconds, L
 // The weights of one shape; those of a pattern are made when its turn comes.
 class ShapeBench {
  public:
-  ShapeBench(const LinearShape& shape, const LinearBenchOptions& options)
-      : shape_(shape), options_(options), values_(random_weight(shape, options.dtype)) {}
+  ShapeBench(const LinearShape& shape, const LinearBenchOptions& options, MemoryReader& reader)
+      : shape_(shape), options_(options), reader_(reader), values_(random_weight(shape, options.dtype)) {}
 
   Status prepare() {
     ESPARSE_ASSIGN_OR_RETURN(dense_, ColdWeights::create(values_, options_.dtype, kDense));
@@ -102,7 +108,7 @@ class ShapeBench {
     for (const Contender& contender : sparse)
       ESPARSE_RETURN_IF_ERROR(check_contender(contender, options_.dtype, pattern, product));
     const Fastest fastest = find_fastest(dense, sparse, deadline.seconds_left() / 2);
-    time_pair(fastest, options_.repetitions, deadline.seconds_left(), row);
+    time_pair(fastest, reader_, options_.repetitions, deadline.seconds_left(), row);
     return row;
   }
 
@@ -111,6 +117,7 @@ class ShapeBench {
  private:
   const LinearShape& shape_;
   const LinearBenchOptions& options_;
+  MemoryReader& reader_;
   Matrix<float> values_;
   ColdWeights dense_;
 };
@@ -123,8 +130,9 @@ Result<std::vector<LinearRow>> bench_linears(const LinearBenchOptions& options,
   const Deadline deadline(options.budget_seconds);
   size_t rows_left = options.shapes.size() * options.patterns.size() * options.tokens.size();
   std::vector<LinearRow> rows;
+  MemoryReader reader;
   for (const LinearShape& shape : options.shapes) {
-    ShapeBench bench(shape, options);
+    ShapeBench bench(shape, options, reader);
     ESPARSE_RETURN_IF_ERROR(bench.prepare());
     for (const BenchPattern& pattern : options.patterns) {
       ESPARSE_ASSIGN_OR_RETURN(ColdWeights weights, ColdWeights::create(bench.values(), options.dtype, pattern));

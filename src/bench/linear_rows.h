@@ -21,7 +21,7 @@ struct LinearBenchOptions {
   double budget_seconds = 180;  // of all rows together, about
 };
 
-// Medians over the repetitions, in which the fastest dense and the fastest sparse kernel take turns.
+// Medians over the repetitions, in which the fastest dense kernel, the fastest sparse one and plain reading take turns.
 struct LinearRow {
   LinearShape shape;
   std::string pattern;
@@ -30,6 +30,8 @@ struct LinearRow {
   double dense_seconds = 0, sparse_seconds = 0;
   double speedup = 0;      // median of the ratios of each turn
   double speedup_mad = 0;  // and their median absolute deviation
+  // The sparse kernel's bytes a second over those of a MemoryReader in the same turn, median.
+  double bandwidth_share = 0;
   int repetitions = 0;
   std::string kernel, dense_kernel;
   int64_t weight_bytes = 0;  // that the sparse kernel reads, index included

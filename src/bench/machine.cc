@@ -15,6 +15,8 @@ namespace esparse {
 namespace {
 
 constexpr int kFewestRuns = 3, kMostRuns = 200;
+constexpr int64_t kPieceFloats = 1 << 20;  // small enough that the threads end together
+constexpr int64_t kPieceBytes = kPieceFloats * static_cast<int64_t>(sizeof(float));
 
 double best_seconds(const std::function<void()>& body, double budget_seconds) {
   body();
@@ -23,19 +25,8 @@ double best_seconds(const std::function<void()>& body, double budget_seconds) {
 }
 
 double measure_read_bandwidth(double seconds) {
-  constexpr int64_t kPieceFloats = 1 << 20;  // small enough that the threads end together
-  static_assert(kPieceFloats % MachineKernels::kStreamStep == 0);
-  const int64_t pieces = cold_bytes() / (kPieceFloats * static_cast<int64_t>(sizeof(float)));
-  const std::vector<float> data(static_cast<size_t>(pieces * kPieceFloats), 1.0f);
-  std::vector<float> sums(static_cast<size_t>(pieces));
-  const double best = best_seconds(
-      [&] {
-        parallel_for(pieces, [&](int64_t piece, int) {
-          sums[piece] = kernels<MachineKernels>().sum(data.data() + piece * kPieceFloats, kPieceFloats);
-        });
-      },
-      seconds);
-  return static_cast<double>(data.size() * sizeof(float)) / best;
+  MemoryReader reader;
+  return static_cast<double>(reader.bytes()) / best_seconds([&] { reader.run(); }, seconds);
 }
 
 double measure_flops(double seconds) {
@@ -52,6 +43,20 @@ double measure_flops(double seconds) {
 }
 
 }  // namespace
+
+MemoryReader::MemoryReader() : data_(cold_bytes() / kPieceBytes * kPieceBytes), sums_(data_.size() / kPieceBytes) {
+  static_assert(kPieceFloats % MachineKernels::kStreamStep == 0);
+  auto* floats = reinterpret_cast<float*>(data_.data());
+  parallel_for(static_cast<int64_t>(sums_.size()),
+               [&](int64_t piece, int) { std::fill_n(floats + piece * kPieceFloats, kPieceFloats, 1.0f); });
+}
+
+void MemoryReader::run() {
+  const auto* floats = reinterpret_cast<const float*>(data_.data());
+  parallel_for(static_cast<int64_t>(sums_.size()), [&](int64_t piece, int) {
+    sums_[piece] = kernels<MachineKernels>().sum(floats + piece * kPieceFloats, kPieceFloats);
+  });
+}
 
 std::string Machine::line() const {
   return fmt::format("{}, {}, {} thread{}, last-level cache {}, read bandwidth {:.1f} GB/s, peak {:.0f} GFLOP/s f32",

@@ -5,7 +5,7 @@
 #include <bit>
 #include <cstring>
 
-#include "sparse/tile_pairs.h"
+#include "sparse/eight_patterns.h"
 
 namespace esparse {
 namespace {
@@ -26,19 +26,15 @@ unsigned filled_up(unsigned mask, int64_t columns, int kept) {
 }
 
 // One group of a row: `values` are those that it keeps, in ascending columns.
-void put_group(const PairPatterns& patterns, unsigned mask, const std::byte* values, int64_t lane, int64_t group,
+void put_group(const EightPatterns& patterns, unsigned mask, const std::byte* values, int64_t lane, int64_t group,
                std::byte* tile) {
   const uint8_t number = patterns.number[mask];
   tile[index_place(lane, group)] = static_cast<std::byte>(number);
-  for (int k = 0; k < patterns.pair_count(); ++k) {
-    const ColumnPair place = patterns.places[number][static_cast<size_t>(k)];
-    std::byte* word = tile + entry_place(group * patterns.pair_count() + k, lane);
-    std::memcpy(word, values + 2 * place.first, 2);
-    std::memcpy(word + 2, values + 2 * place.second, 2);
-  }
+  for (int k = 0; k < patterns.pairs(); ++k)
+    std::memcpy(tile + entry_place(group * patterns.pairs() + k, lane), values + kWordBytes * k, kWordBytes);
 }
 
-void fill_row(const NmView& packed, const PairPatterns& patterns, int64_t row, std::byte* block, int64_t tile_bytes) {
+void fill_row(const NmView& packed, const EightPatterns& patterns, int64_t row, std::byte* block, int64_t tile_bytes) {
   const std::byte* values = packed.values + row * packed.kept_per_row() * 2;
   const uint8_t* bits = packed.bitmask + row * packed.bitmask_row_bytes();
   const int64_t lane = row % View::kRows, whole = packed.in_features / 8;
@@ -54,7 +50,7 @@ void fill_row(const NmView& packed, const PairPatterns& patterns, int64_t row, s
 }  // namespace
 
 void fill_eights(const NmView& packed, const NmTilesView& tiles, int64_t row_block, std::byte* block) {
-  const PairPatterns& patterns = pair_patterns(tiles.pattern.kept);
+  const EightPatterns& patterns = eight_patterns(tiles.pattern.kept);
   const int64_t first = row_block * View::kRows, rows = std::min(View::kRows, packed.out_features - first);
   // Rows and groups of padding keep +0.0 in pattern number 0.
   if (rows < View::kRows || packed.in_features % View::kColumns != 0)
@@ -63,19 +59,16 @@ void fill_eights(const NmView& packed, const NmTilesView& tiles, int64_t row_blo
 }
 
 void eights_rows_f32(const NmTilesView& tiles, int64_t first, int64_t count, MatrixView<float> target) {
-  const PairPatterns& patterns = pair_patterns(tiles.pattern.kept);
+  const EightPatterns& patterns = eight_patterns(tiles.pattern.kept);
   for (int64_t row = first; row < first + count; ++row)
     for (int64_t column = 0; column < tiles.in_features; column += 8) {
       const std::byte* tile = tiles.tile(row / View::kRows, column / View::kColumns);
       const int64_t lane = row % View::kRows, group = column % View::kColumns / 8;
       std::array<bf16, 8> columns{};
       const auto number = std::to_integer<size_t>(tile[index_place(lane, group)]);
-      for (int k = 0; k < patterns.pair_count(); ++k) {
-        const ColumnPair pair = patterns.pairs[number][static_cast<size_t>(k)];
-        std::array<bf16, 2> word;
-        std::memcpy(word.data(), tile + entry_place(group * patterns.pair_count() + k, lane), sizeof(word));
-        columns[static_cast<size_t>(pair.first)] = word[0];
-        columns[static_cast<size_t>(pair.second)] = word[1];
+      for (int k = 0; k < patterns.kept; ++k) {
+        const std::byte* word = tile + entry_place(group * patterns.pairs() + k / 2, lane);
+        std::memcpy(&columns[patterns.column[number][static_cast<size_t>(k)]], word + k % 2 * 2, 2);
       }
       const int64_t here = std::min<int64_t>(8, tiles.in_features - column);
       for (int64_t c = 0; c < here; ++c) target(row - first, column + c) = to_f32(columns[static_cast<size_t>(c)]);

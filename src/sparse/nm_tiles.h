@@ -14,9 +14,9 @@
 // groups beyond in_features keep +0.0 twice, at the columns 0 and 1. A last group of one or two columns keeps one
 // value; its second is +0.0 at column 3, which is beyond in_features.
 //
-// N:8 with N = 2, 4, 6, bf16 (sparse/tile_pairs.h): every N:2, N:4 and N:8 that is one of those over eight columns
+// N:8 with N = 2, 4, 6, bf16 (sparse/eight_patterns.h): every N:2, N:4 and N:8 that is one of those over eight columns
 //   index    u8 [4][4][4]    [row / 4][group][row % 4]: the number of the pattern of group g (0 ... 3) of the row
-//   values   [4][N / 2][16]  for every group, pair and row one u32: the lower column in the low half
+//   values   [4][N / 2][16]  for every group and row the kept values, two a u32, ascending column, low half first
 // A group that is not whole is filled up with +0.0 at columns beyond in_features.
 #pragma once
 

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "kernels/simd/few_tiles.h"
-#include "sparse/tile_pairs.h"
+#include "sparse/eight_patterns.h"
 
 namespace esparse::simd {
 
@@ -20,11 +20,11 @@ struct EightPlaces {
 template <int kept>
 constexpr EightPlaces<kept> make_eight_places() {
   EightPlaces<kept> places;
-  const PairPatterns& patterns = pair_patterns(kept);
+  const EightPatterns& patterns = eight_patterns(kept);
   for (int number = 0; number < patterns.patterns; ++number)
     for (int k = 0; k < kept / 2; ++k) {
-      places.first[k][number] = static_cast<uint8_t>(2 * patterns.pairs[number][k].first);
-      places.second[k][number] = static_cast<uint8_t>(2 * patterns.pairs[number][k].second);
+      places.first[k][number] = static_cast<uint8_t>(2 * patterns.column[number][2 * k]);
+      places.second[k][number] = static_cast<uint8_t>(2 * patterns.column[number][2 * k + 1]);
     }
   return places;
 }
@@ -80,19 +80,17 @@ struct TileEightProducts {
 // The number of a pattern -> for every byte of eight columns, its place among the pairs of the row; 128 and more: zero.
 template <int kept>
 struct EightSpread {
-  uint8_t from[PairPatterns::kMaxPatterns][16];
+  uint8_t from[EightPatterns::kMaxPatterns][16];
 };
 template <int kept>
 constexpr EightSpread<kept> make_eight_spread() {
   EightSpread<kept> spread{};
-  const PairPatterns& patterns = pair_patterns(kept);
+  const EightPatterns& patterns = eight_patterns(kept);
   for (int number = 0; number < patterns.patterns; ++number) {
     for (uint8_t& byte : spread.from[number]) byte = 128;
-    for (int k = 0; k < kept / 2; ++k)
-      for (int byte = 0; byte < 2; ++byte) {
-        spread.from[number][2 * patterns.pairs[number][k].first + byte] = static_cast<uint8_t>(4 * k + byte);
-        spread.from[number][2 * patterns.pairs[number][k].second + byte] = static_cast<uint8_t>(4 * k + 2 + byte);
-      }
+    for (int k = 0; k < kept; ++k)
+      for (int byte = 0; byte < 2; ++byte)
+        spread.from[number][2 * patterns.column[number][k] + byte] = static_cast<uint8_t>(2 * k + byte);
   }
   return spread;
 }

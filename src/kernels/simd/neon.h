@@ -125,6 +125,7 @@ struct Neon {
   }
 
   static void prefetch(const void* p) { __builtin_prefetch(p); }
+  static void prefetch_second_level(const void* p) { __builtin_prefetch(p, 0, 2); }
 
  private:
   static uint16x4_t load_halves(const void* p) { return vreinterpret_u16_u8(vld1_u8(static_cast<const uint8_t*>(p))); }

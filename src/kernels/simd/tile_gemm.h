@@ -29,8 +29,9 @@ template <typename V, int width>
 void pack_groups(const float* x, int64_t x_stride, int64_t tokens, int64_t columns, int64_t block_columns,
                  int64_t chunk, std::byte* packed) {
   constexpr int kStep = V::kLanes, kGroupBytes = 2 * width;
-  for (int64_t token = 0; token < chunk; ++token)
-    for (int64_t column = 0; column < block_columns; column += kStep) {
+  // Token after token: what belongs together in `packed` is written together.
+  for (int64_t column = 0; column < block_columns; column += kStep)
+    for (int64_t token = 0; token < chunk; ++token) {
       std::byte halves[2 * kStep] = {};
       const int64_t left = token < tokens ? columns - column : 0;
       if (left >= kStep) {
