@@ -4,6 +4,6 @@
 namespace esparse {
 
 bool has_bf16_gemm() { return false; }
-bool bf16_gemm(const DenseView&, MatrixView<const float>, std::span<const float>, MatrixView<float>) { return false; }
+bool bf16_gemm(const WeightView&, MatrixView<const float>, std::span<const float>, MatrixView<float>) { return false; }
 
 }  // namespace esparse

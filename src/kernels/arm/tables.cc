@@ -1,5 +1,6 @@
 // The kernel tables of AArch64, by family. Where only plain C++ stands, the compiler makes NEON code of it.
 #include "kernels/attention_kernels.h"
+#include "kernels/bit_kernels.h"
 #include "kernels/dense_kernels.h"
 #include "kernels/gather_kernels.h"
 #include "kernels/isa.h"
@@ -23,6 +24,12 @@ std::span<const TableEntry<RowKernels>> all_tables() {
 template <>
 std::span<const TableEntry<ShuffleKernels>> all_tables() {
   static constexpr TableEntry<ShuffleKernels> tables[] = {{Isa::portable, &kPortableShuffleKernels}};
+  return tables;
+}
+
+template <>
+std::span<const TableEntry<BitKernels>> all_tables() {
+  static constexpr TableEntry<BitKernels> tables[] = {{Isa::portable, &kPortableBitKernels}};
   return tables;
 }
 
