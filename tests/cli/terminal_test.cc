@@ -10,7 +10,8 @@
 namespace esparse {
 namespace {
 
-const std::vector<std::string> kCommands = {"prune", "recipes", "eval", "compare", "generate", "inspect", "bench", "completion"};
+const std::vector<std::string> kCommands = {"prune",    "recipes", "eval",  "compare",
+                                            "generate", "inspect", "bench", "completion"};
 
 TEST(Suggestions, NameTheNearest) {
   const Workplace workplace;
