@@ -20,6 +20,7 @@
 #include "prune/recipe_options.h"
 #include "report/table.h"
 #include "runtime/session.h"
+#include "text/corpus.h"
 
 namespace esparse {
 namespace {

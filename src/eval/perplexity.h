@@ -38,9 +38,9 @@ struct Perplexity {
 
 struct PerplexityJob {
   std::span<const TextWindow> windows;
-  std::optional<int32_t> bos;      // as the windows were cut
-  Reference* reference = nullptr;  // to compare with
-  LogitsWriter* writer = nullptr;  // gets the log-probabilities of every predicted token
+  std::optional<int32_t> bos = {};  // as the windows were cut
+  Reference* reference = nullptr;   // to compare with
+  LogitsWriter* writer = nullptr;   // gets the log-probabilities of every predicted token
 };
 
 // Standard errors take tokens as independent, which makes them somewhat too small. An interruption (base/interrupt.h)

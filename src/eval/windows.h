@@ -19,11 +19,11 @@ Result<BosRule> parse_bos_rule(std::string_view text);
 std::string_view bos_rule_name(BosRule rule);
 
 struct WindowOptions {
-  int64_t context = 2048;        // tokens a window, a BOS of its own included
-  int64_t stride = 0;            // from one window to the next; 0: `context`, so that windows do not overlap
-  std::optional<int32_t> bos;    // put in front of every window
-  bool keep_short_last = false;  // of windows that do not overlap; a single short one is always kept
-  int64_t max_windows = 0;       // of all documents together; 0: all
+  int64_t context = 2048;           // tokens a window, a BOS of its own included
+  int64_t stride = 0;               // from one window to the next; 0: `context`, so that windows do not overlap
+  std::optional<int32_t> bos = {};  // put in front of every window
+  bool keep_short_last = false;     // of windows that do not overlap; a single short one is always kept
+  int64_t max_windows = 0;          // of all documents together; 0: all
 };
 
 struct TextWindow {

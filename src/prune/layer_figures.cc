@@ -61,14 +61,14 @@ std::vector<double> channel_norms(const InputStatistics& statistics) {
   return norms;
 }
 
-// Mean of each group of positions over all rows, relative to the mean of all, descending.
-std::vector<double> group_means(const Matrix<float>& scores, int64_t group) {
+// Mean of each group of the first `pruned_columns` positions over all rows, relative to the mean of all, descending.
+std::vector<double> group_means(const Matrix<float>& scores, int64_t pruned_columns, int64_t group) {
   std::vector<double> columns(scores.cols());
   for (int64_t i = 0; i < scores.rows(); ++i)
     for (int64_t k = 0; k < scores.cols(); ++k) columns[k] += scores(i, k);
   const double mean = std::accumulate(columns.begin(), columns.end(), 0.0) / static_cast<double>(columns.size());
   std::vector<double> means;
-  for (int64_t first = 0; first + group <= scores.cols(); first += group)
+  for (int64_t first = 0; first + group <= pruned_columns; first += group)
     means.push_back(std::accumulate(columns.begin() + first, columns.begin() + first + group, 0.0) /
                     static_cast<double>(group) / (mean > 0 ? mean : 1));
   std::ranges::sort(means, std::greater());
@@ -146,12 +146,14 @@ void FigureRecorder::before(LayerProblem& problem) {
     index_ = i;
     linear.keep_scores = true;
     target_ = linear.recipe.target;
+    part_ = pruned_part(problem, linear);
+    plain_ = plain_order(problem.last_channels, linear.weight.cols());
     started_ = {};
     started_.linear = linear.name;
     started_.pattern = target_.text();
     started_.saliency = linear.recipe.saliency->name;
     started_.shuffle = linear.recipe.shuffle.text();
-    started_.group = target_.kind == TargetKind::nm ? target_.pattern.group : 0;
+    started_.group = target_.kind == TargetKind::unstructured ? 0 : target_.pattern.group;
     started_.out_features = linear.weight.rows();
     started_.in_features = linear.weight.cols();
     record_channels(problem.statistics);
@@ -175,13 +177,14 @@ void FigureRecorder::after(const LayerSolution& solution) {
   started_.retained = solved.retained;
   started_.retained_before = solved.retained;
   const int64_t group = started_.group > 0 ? started_.group : 1;
-  started_.group_means_after = group_means(scores, group);
-  if (!solution.order.empty()) {
-    const Matrix<float> old = restore_columns<float>(scores.view(), solution.order);
+  started_.group_means_after = group_means(scores, part_->columns, group);
+  if (solution.order != plain_) {
+    const Matrix<float> given = restore_columns<float>(scores.view(), solution.order);
+    const Matrix<float> old = permute_columns<float>(given.view(), plain_);
     Matrix<uint8_t> mask(old.rows(), old.cols());
-    make_mask(old.view(), target_, mask.view());
-    started_.before = maker.make(old, mask, {}, brightest);
-    started_.group_means_before = group_means(old, group);
+    make_part_mask(old.view(), target_, *part_, mask.view());
+    started_.before = maker.make(old, mask, plain_, brightest);
+    started_.group_means_before = group_means(old, part_->columns, group);
     started_.retained_before = kept_share(old, mask);
   }
   figures_ = std::move(started_);
@@ -206,7 +209,7 @@ LayerFigures figures_of_weights(const LinearLayer& linear, std::string pattern, 
   figures.rows = evenly(scores.rows(), kPieceRows);
   const PieceMaker maker(figures.rows, std::min(scores.cols(), kPieceColumns));
   figures.after = maker.make(scores, kept, {}, maker.brightest(scores));
-  figures.group_means_after = group_means(scores, std::max<int64_t>(group, 1));
+  figures.group_means_after = group_means(scores, scores.cols(), std::max<int64_t>(group, 1));
   return figures;
 }
 

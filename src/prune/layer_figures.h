@@ -26,7 +26,7 @@ struct ActivationHistogram {
   int64_t channel = 0;
   double entropy = 0;
   double minimum = 0, maximum = 0;
-  std::vector<int64_t> counts;
+  std::vector<int64_t> counts = {};
 };
 
 // A piece of the saliency matrix: some rows, the first positions of an order. Levels 0 to kSaliencyLevels - 1 by square
@@ -40,7 +40,7 @@ inline constexpr int kSaliencyLevels = 16;
 
 struct LayerFigures {
   std::string linear, pattern, saliency, shuffle;
-  int64_t group = 0;  // M of N:M; 0: unstructured
+  int64_t group = 0;  // M of N:M, of Spense too; 0: unstructured
   int64_t out_features = 0, in_features = 0;
   bool entropy_of_sample = false;               // of the sampled tokens, because the recipe does not gather it
   std::vector<ChannelFigure> channels;          // evenly spaced ones where there are too many
@@ -48,7 +48,8 @@ struct LayerFigures {
   std::vector<int64_t> rows;                    // of the pieces
   std::optional<SaliencyPiece> before;          // in the old order; only where there is a shuffle
   SaliencyPiece after;
-  // Mean saliency of each group over all rows, by the mean of all, descending; evenly spaced ones of too many.
+  // Mean saliency of each group that is pruned, over all rows, by the mean of all, descending; evenly spaced ones of
+  // too many.
   std::vector<double> group_means_before, group_means_after;
   double retained_before = 1, retained = 1;  // share of this linear's saliency that the pattern keeps
 
@@ -73,6 +74,8 @@ class FigureRecorder {
   std::string linear_;
   std::optional<size_t> index_;  // in the problem at work
   PruneTarget target_;
+  std::optional<PrunedPart> part_;
+  ChannelOrder plain_;  // without a shuffle
   LayerFigures started_;
   std::optional<LayerFigures> figures_;
 };

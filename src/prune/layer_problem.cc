@@ -122,12 +122,7 @@ class LayerSolver {
     for (Matrix<float>& scores : scores_) scores = permute_columns<float>(scores.view(), order_);
   }
 
-  PrunedPart part_of(const LinearProblem& linear) const {
-    const bool by_columns = linear.recipe.target.kind == TargetKind::spense && linear.dense_rows.empty();
-    ESPARSE_CHECK(!by_columns || !problem_.last_channels.empty());
-    const auto dense_columns = by_columns ? static_cast<int64_t>(problem_.last_channels.size()) : 0;
-    return {linear.weight.rows(), linear.dense_rows, linear.weight.cols() - dense_columns};
-  }
+  PrunedPart part_of(const LinearProblem& linear) const { return pruned_part(problem_, linear); }
 
   // Gram, factor and channel sums in the new order.
   Status make_context() {
@@ -187,6 +182,13 @@ class LayerSolver {
 };
 
 }  // namespace
+
+PrunedPart pruned_part(const LayerProblem& problem, const LinearProblem& linear) {
+  const bool by_columns = linear.recipe.target.kind == TargetKind::spense && linear.dense_rows.empty();
+  ESPARSE_CHECK(!by_columns || !problem.last_channels.empty());
+  const auto dense_columns = by_columns ? static_cast<int64_t>(problem.last_channels.size()) : 0;
+  return {linear.weight.rows(), linear.dense_rows, linear.weight.cols() - dense_columns};
+}
 
 Result<LayerSolution> solve_layer(LayerProblem problem) { return LayerSolver(std::move(problem)).solve(); }
 

@@ -8,6 +8,7 @@
 
 #include "base/matrix.h"
 #include "calibrate/statistics.h"
+#include "prune/pruned_part.h"
 #include "prune/recipe.h"
 #include "prune/shuffle.h"
 
@@ -25,7 +26,7 @@ struct LinearProblem {
   Matrix<float> weight;  // [out_features, in_features]
   LinearRecipe recipe;
   std::vector<int32_t> dense_rows = {};  // Spense by rows: these stay dense (ascending). Empty: by columns
-  bool keep_scores = false;  // give the saliency back in the solution
+  bool keep_scores = false;              // give the saliency back in the solution
 };
 
 // The linears that read one input, and so share one channel order. Those that are pruned agree on shuffle, damping and,
@@ -38,6 +39,9 @@ struct LayerProblem {
   // they are channels as all are. Where heads bind the order: whole heads at the end.
   std::vector<int32_t> last_channels = {};
 };
+
+// Of one of its linears, in the order of channels that ends with last_channels.
+PrunedPart pruned_part(const LayerProblem& problem, const LinearProblem& linear);
 
 struct LinearSolution {
   Matrix<float> weight;         // [out_features, in_features] in the OLD order of channels, zero where pruned

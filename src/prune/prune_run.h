@@ -20,7 +20,7 @@ struct PruneRunInputs {
   Json facts;                                 // written into esparse.json beside recipe and linears
   std::filesystem::path tokenizer_file;
   bool one_site_at_a_time = false;
-  std::string figures_of;  // the linear whose pictures are kept in kFiguresFile; empty: none
+  std::string figures_of = {};  // the linear whose pictures are kept in kFiguresFile; empty: none
 };
 
 // Beside esparse.json in the result: LayerFigures of one linear, for reports.

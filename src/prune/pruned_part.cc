@@ -35,6 +35,15 @@ void make_leading_mask(MatrixView<const float> saliency, const PruneTarget& targ
   for (int64_t row = 0; row < mask.rows; ++row) std::ranges::fill(mask.row(row).subspan(columns), uint8_t{1});
 }
 
+void make_part_mask(MatrixView<const float> saliency, const PruneTarget& target, const PrunedPart& part,
+                    MatrixView<uint8_t> mask) {
+  const Matrix<float> scores = take_rows(saliency, part.rows);
+  Matrix<uint8_t> of_part(scores.rows(), scores.cols());
+  make_leading_mask(scores.view(), target, part.columns, of_part.view());
+  for (int64_t row = 0; row < mask.rows; ++row) std::ranges::fill(mask.row(row), uint8_t{1});
+  for (size_t i = 0; i < part.rows.size(); ++i) std::ranges::copy(of_part.row(i), mask.row(part.rows[i]).begin());
+}
+
 double retained_share(MatrixView<const float> saliency, const PruneTarget& target, const PrunedPart& part) {
   const Matrix<float> scores = take_rows(saliency, part.rows);
   Matrix<uint8_t> mask(scores.rows(), scores.cols());

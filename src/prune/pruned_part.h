@@ -32,6 +32,10 @@ void put_rows(const Matrix<float>& part, std::span<const int32_t> rows, MatrixVi
 void make_leading_mask(MatrixView<const float> saliency, const PruneTarget& target, int64_t columns,
                        MatrixView<uint8_t> mask);
 
+// The same for a whole matrix: by `target` in the part, everywhere else 1.
+void make_part_mask(MatrixView<const float> saliency, const PruneTarget& target, const PrunedPart& part,
+                    MatrixView<uint8_t> mask);
+
 // Share of the saliency [out, in] that the target's own mask keeps; the dense rest is kept. 1 where all of it is zero.
 double retained_share(MatrixView<const float> saliency, const PruneTarget& target, const PrunedPart& part);
 

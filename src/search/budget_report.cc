@@ -62,11 +62,11 @@ std::string frontier_table(const BudgetResult& result) {
 std::string patterns_table(const BudgetResult& result) {
   const ModelPoint& best = result.attempts[*result.best];
   Table table({"block", "attention", "output", "feed-forward"});
-  std::vector<std::string> row;
+  std::vector<Cell> row;
   for (size_t group = 0; group < result.groups.size(); ++group) {
-    if (row.empty()) row.push_back(std::to_string(result.groups[group].layer));
+    if (row.empty()) row.emplace_back(std::to_string(result.groups[group].layer));
     const std::string text = result.groups[group].options[best.options[group]].text();
-    row.push_back(text.empty() ? "dense" : text);
+    row.emplace_back(text.empty() ? "dense" : text);
     if (row.size() == 4) {
       table.add_row(std::move(row));
       row.clear();

@@ -79,14 +79,14 @@ Result<HeldOut> HeldOut::create(const Model& dense, std::vector<std::vector<int3
       dense.logits(held_out.hidden_[index].view().rows_from(0, predicted), logits.view());
     }
   }
-  ESPARSE_ASSIGN_OR_RETURN(const Divergence itself, held_out.compare(held_out.hidden_));
+  ESPARSE_ASSIGN_OR_RETURN(const HeldOutLoss itself, held_out.compare(held_out.hidden_));
   held_out.dense_nll_ = itself.nll;
   return held_out;
 }
 
-Result<Divergence> HeldOut::compare(std::span<const Matrix<float>> hidden) const {
+Result<HeldOutLoss> HeldOut::compare(std::span<const Matrix<float>> hidden) const {
   ESPARSE_CHECK(hidden.size() == windows_.size());
-  Divergence mean;
+  HeldOutLoss mean;
   for (size_t window = 0; window < hidden.size(); ++window) {
     const Losses losses = window_losses(window, hidden[window].view());
     mean.kl += losses.kl, mean.nll += losses.nll;
@@ -100,7 +100,7 @@ Result<Divergence> HeldOut::compare(std::span<const Matrix<float>> hidden) const
   return mean;
 }
 
-Result<Divergence> HeldOut::measure(const Model& model) const {
+Result<HeldOutLoss> HeldOut::measure(const Model& model) const {
   std::vector<Matrix<float>> hidden;
   int64_t longest = 0;
   for (const auto& window : windows_) longest = std::max(longest, static_cast<int64_t>(window.size()));

@@ -12,7 +12,7 @@
 namespace esparse {
 
 // Means over the predicted tokens, in nats.
-struct Divergence {
+struct HeldOutLoss {
   double kl = 0;        // sum over the vocabulary of p_dense log(p_dense / p)
   double nll = 0;       // -log p of the token that follows
   double nll_rise = 0;  // nll - that of the dense model: log of the ratio of the perplexities
@@ -32,9 +32,9 @@ class HeldOut {
 
   // hidden: of every window, behind the last block of a model with the same head and final norm as `dense`. The same
   // bits for any number of threads.
-  Result<Divergence> compare(std::span<const Matrix<float>> hidden) const;
+  Result<HeldOutLoss> compare(std::span<const Matrix<float>> hidden) const;
   // Runs the model, which shares vocabulary and head with `dense`, over the windows.
-  Result<Divergence> measure(const Model& model) const;
+  Result<HeldOutLoss> measure(const Model& model) const;
 
  private:
   struct Losses;

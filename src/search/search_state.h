@@ -18,7 +18,7 @@ inline constexpr const char* kSearchStateFile = "search.json";
 // A model that was pruned as a whole.
 struct MeasuredModel {
   std::vector<std::string> options;  // SiteTargets::text() of every group
-  Divergence divergence;
+  HeldOutLoss divergence;
   int64_t bytes = 0;              // of all tensors, as written
   std::optional<double> speedup;  // of decoding, over the dense model on this machine; where it was asked for
   bool operator==(const MeasuredModel& other) const { return options == other.options; }

@@ -94,7 +94,7 @@ class SensitivityRun {
       for (size_t next = layer + 1; next < blocks.size(); ++next)
         inputs_.dense.forward_block(blocks[next], states.view(), 0, cache_, nullptr);
     }
-    ESPARSE_ASSIGN_OR_RETURN(const Divergence divergence, inputs_.held_out.compare(hidden));
+    ESPARSE_ASSIGN_OR_RETURN(const HeldOutLoss divergence, inputs_.held_out.compare(hidden));
     return Sensitivity{divergence.kl, divergence.nll_rise, tried.output_error};
   }
 

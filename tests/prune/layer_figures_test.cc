@@ -103,6 +103,41 @@ TEST(LayerFigures, ShowWhatTheLinearIsLike) {
   }
 }
 
+// Spense by columns and by rows: what stays dense is kept before and after, and lies at the end.
+TEST(LayerFigures, ShowTheDensePartOfSpense) {
+  const Case made;
+  for (const bool by_rows : {false, true}) {
+    FigureRecorder recorder("layer");
+    LayerProblem problem = made.problem("wanda", "global+local");
+    for (LinearProblem& linear : problem.linears) linear.recipe.target = PruneTarget::spense({2, 4}, 0.25);
+    std::vector<int32_t> dense;
+    for (int32_t i = 1; i < (by_rows ? kOut : kIn); i += 4) dense.push_back(i);
+    if (by_rows) {
+      for (LinearProblem& linear : problem.linears) linear.dense_rows = dense;
+    } else {
+      problem.last_channels = dense;
+    }
+    recorder.before(problem);
+    const auto solution = solve_layer(std::move(problem));
+    ASSERT_OK(solution);
+    recorder.after(*solution);
+    ASSERT_TRUE(recorder.figures() && recorder.figures()->before);
+    const LayerFigures& figures = *recorder.figures();
+    EXPECT_EQ(figures.group, 4);
+    EXPECT_EQ(figures.group_means_after.size(), by_rows ? 16u : 12u);
+    EXPECT_NEAR(figures.retained, solution->linears[1].retained, 1e-6);
+    EXPECT_GT(figures.retained_before, made.kept_by_neighbours()) << "a quarter loses nothing";
+    for (const SaliencyPiece* piece : {&*figures.before, &figures.after})
+      for (size_t i = 0; i < piece->kept.size(); ++i) {
+        const std::vector<bool>& row = piece->kept[i];
+        const bool dense_row = by_rows && std::ranges::binary_search(dense, figures.rows[i]);
+        const size_t pruned = dense_row ? 0 : by_rows ? kIn : kIn - dense.size();
+        EXPECT_EQ(std::count(row.begin(), row.begin() + pruned, true), pruned / 2);
+        EXPECT_EQ(std::count(row.begin() + pruned, row.end(), true), kIn - pruned);
+      }
+  }
+}
+
 TEST(LayerFigures, MasksAreThoseOfTheSolution) {
   const Case made;
   const auto [figures, solution] = record(made, "wanda", "global+local");

@@ -76,7 +76,7 @@ TEST_F(BudgetSearchTest, KeepsABudgetOfLossWithFewerBytesThanAnyUniformModel) {
     as_perplexity ? search.budget.ppl_rise = 0.5 * std::expm1(limit) : search.budget.kl = limit;
     const BudgetResult result = run(search);
     ASSERT_TRUE(result.met) << result.verdict;
-    const Divergence& got = best_of(result).measured->divergence;
+    const HeldOutLoss& got = best_of(result).measured->divergence;
     EXPECT_TRUE(as_perplexity ? std::expm1(got.nll_rise) <= *search.budget.ppl_rise : got.kl <= limit);
     for (const ModelPoint& point : result.uniform) {
       if (!point.measured || (!as_perplexity && point.measured->divergence.kl > limit)) continue;

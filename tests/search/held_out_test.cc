@@ -1,4 +1,4 @@
-// Divergence from the dense model, against plain loops in double over the logits.
+// HeldOutLoss from the dense model, against plain loops in double over the logits.
 #include "search/held_out.h"
 
 #include <gtest/gtest.h>
@@ -70,17 +70,17 @@ TEST(HeldOut, AgreesWithPlainLoops) {
 TEST(HeldOut, LossIsThatOfPerplexity) {
   const auto dense = load_golden("llama1-mha");
   const auto windows = random_windows(*dense, 4, 3);
-  std::vector<int32_t> ids;
-  for (const auto& window : windows) ids.insert(ids.end(), window.begin(), window.end());
-  const auto perplexity = measure_perplexity(*dense, ids, {.context = kTokens});
+  std::vector<TextWindow> text;
+  for (const auto& window : windows) text.push_back({window, static_cast<int64_t>(window.size()) - 1});
+  const auto perplexity = measure_perplexity(*dense, {.windows = text});
   const auto held_out = HeldOut::create(*dense, windows);
   ASSERT_TRUE(perplexity.ok() && held_out.ok());
-  EXPECT_NEAR(held_out->dense_nll(), perplexity->nll, 1e-6);
+  EXPECT_NEAR(held_out->dense_nll(), perplexity->nll.mean, 1e-6);
 }
 
 TEST(HeldOut, SameBitsForAnyThreadCount) {
   const auto dense = load_golden("llama1-mha"), other = disturbed("llama1-mha");
-  std::vector<Divergence> results;
+  std::vector<HeldOutLoss> results;
   for (const int threads : {1, 2, 4}) {
     set_thread_count(threads);
     const auto held_out = HeldOut::create(*dense, unequal_windows(*dense));
