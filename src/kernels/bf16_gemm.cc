@@ -11,6 +11,7 @@
 #include "kernels/isa.h"
 #include "kernels/narrow.h"
 #include "kernels/onednn.h"
+#include "kernels/scratch.h"
 #include "kernels/tile_kernels.h"
 
 namespace esparse {
@@ -137,15 +138,16 @@ bool bf16_gemm(const WeightView& weight, MatrixView<const float> x, std::span<co
   if (!has_bf16_gemm() || !rows_of_weight.possible()) return false;
   const int64_t row_tiles = ceil_div(y.cols, kRowTile), token_tiles = ceil_div(x.rows, kTokenTile);
   if (into == Into::add && !all_possible(x, y, into)) return false;
-  std::vector<std::byte> rounded(static_cast<size_t>(x.rows * x.cols * dtype_bytes(DType::bf16)));
-  narrow_rows(x, DType::bf16, rounded.data());
+  static thread_local Scratch scratch;  // of the caller
+  std::byte* rounded = scratch.grow(x.rows * x.cols * dtype_bytes(DType::bf16));
+  narrow_rows(x, DType::bf16, rounded);
   const int64_t row_bytes = x.cols * dtype_bytes(DType::bf16);
   std::atomic<bool> done = true;
   parallel_for_sized(row_tiles * token_tiles, x.rows * x.cols * y.cols, [&](int64_t piece, int) {
     const int64_t first = piece / token_tiles * kRowTile, rows = std::min(kRowTile, y.cols - first);
     const int64_t token = piece % token_tiles * kTokenTile, tokens = std::min(kTokenTile, x.rows - token);
     const auto target = y.rows_from(token, tokens).cols_from(first, rows);
-    if (!multiply(Product(tokens, rows, x.cols, y.stride, into), rounded.data() + token * row_bytes,
+    if (!multiply(Product(tokens, rows, x.cols, y.stride, into), rounded + token * row_bytes,
                   rows_of_weight.get(first, rows), target.data))
       done = false;
     if (bias.empty()) return;

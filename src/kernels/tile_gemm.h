@@ -13,9 +13,10 @@ namespace esparse {
 const TileGemmKernel* tile_gemm_kernel(const TileKernels& kernels, const NmTilesView& weight);
 
 // x [tokens, in_features] ROUNDED TO BF16, y [tokens, out_features], bias [out_features] or empty; at least one column.
-// Any number of tokens; made for 9 and more. f32 accumulation, one chain of dot products of pairs for every output, in the order of
-// the entries of the tiles: the bits of few_linear(), for every thread count and number of tokens. Scratch belongs to
-// the threads and stays: 2 bytes for every input of up to 512 tokens with the caller, and half a MiB with every thread.
+// Any number of tokens; made for 9 and more. f32 accumulation, one chain of dot products of pairs for every output, in
+// the order of the entries of the tiles: the bits of few_linear(), for every thread count and number of tokens. Scratch
+// belongs to the threads and stays: 2 bytes for every input of up to 512 tokens with the caller, and half a MiB with
+// every thread.
 void tile_gemm(const TileGemmKernel& kernel, const NmTilesView& weight, MatrixView<const float> x,
                std::span<const float> bias, MatrixView<float> y);
 
