@@ -7,6 +7,7 @@
 
 #include "base/byte_size.h"
 #include "base/memory.h"
+#include "base/nearest.h"
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "cli/calibration_source.h"
@@ -28,7 +29,7 @@ namespace {
 struct PruneCommand {
   CommonOptions common;
   CalibrationSource calibration;
-  std::string model, output, tokenizer, html;
+  std::string model, output, tokenizer, html, report_linear;
   std::string recipe;                                         // empty: esparse, best for a budget
   std::vector<std::pair<std::string, std::string>> settings;  // of the command line, on top of the recipe
   std::string memory_budget;
@@ -41,6 +42,7 @@ struct PruneCommand {
   Result<bool> plan(const Model& pruned, const Recipe& chosen, int64_t windows, int64_t length,
                     std::optional<int64_t> memory) const;
   Status print(const Recipe& chosen, const PruneReport& report, double seconds) const;
+  Result<std::string> figures_linear(const Model& dense, const Recipe& chosen) const;
   Status search(const Recipe& chosen, ResumableDirectory& directory) const;
   Status run() const;
 };
@@ -187,6 +189,21 @@ Status PruneCommand::print(const Recipe& chosen, const PruneReport& report, doub
   return print_out(table.text() + subsampling_note(chosen, report) + warnings(report, totals));
 }
 
+// The linear whose pictures are kept for reports.
+Result<std::string> PruneCommand::figures_linear(const Model& dense, const Recipe& chosen) const {
+  if (report_linear.empty()) return default_figures_linear(dense, chosen);
+  std::vector<std::string> names;
+  for (const DecoderBlock& block : dense.blocks())
+    for (const InputSite site : kInputSites)
+      for (const LinearLayer* linear : block.linears_at(site)) {
+        if (!budget.asked() && !chosen.for_linear(linear->name(), chosen.base.target).prunes()) continue;
+        if (linear->name() == report_linear) return report_linear;
+        names.push_back(linear->name());
+      }
+  return invalid_argument("--report-linear: the recipe prunes no linear {:?}{}", report_linear,
+                          did_you_mean(report_linear, names));
+}
+
 // Everything that a search measures is on text that its models are not calibrated on.
 Status PruneCommand::search(const Recipe& chosen, ResumableDirectory& directory) const {
   BudgetSearch asked;
@@ -203,7 +220,7 @@ Status PruneCommand::search(const Recipe& chosen, ResumableDirectory& directory)
   asked.recipe = chosen;
   asked.prune = {
       .windows = {}, .facts = calibration.facts(*session.model, true), .tokenizer_file = session.tokenizer_file};
-  asked.prune.figures_of = default_figures_linear(*session.model, chosen);
+  ESPARSE_ASSIGN_OR_RETURN(asked.prune.figures_of, figures_linear(*session.model, chosen));
   ESPARSE_ASSIGN_OR_RETURN(asked.prune.windows, calibration.windows(session, documents));
   ESPARSE_ASSIGN_OR_RETURN(
       asked.held_out,
@@ -236,7 +253,7 @@ Status PruneCommand::run() const {
   if (calibrated) {
     ESPARSE_ASSIGN_OR_RETURN(inputs.windows, calibration.windows(session, documents));
   }
-  inputs.figures_of = default_figures_linear(*session.model, chosen);
+  ESPARSE_ASSIGN_OR_RETURN(inputs.figures_of, figures_linear(*session.model, chosen));
   ESPARSE_ASSIGN_OR_RETURN(inputs.one_site_at_a_time,
                            plan(*session.model, chosen, static_cast<int64_t>(inputs.windows.size()), length, memory));
   ESPARSE_ASSIGN_OR_RETURN(const PruneReport report, run_pruning(*session.model, chosen, inputs, directory, resume));
@@ -289,6 +306,8 @@ CommandBody add_prune_command(CLI::App& app) {
                   "Keep the resident memory below this, such as 8GiB; refused if that cannot be");
   sub->add_flag("--resume", command->resume, "Go on with an interrupted run of the same command");
   sub->add_option("--html", command->html, "Write a report to this file: one page that needs nothing else");
+  sub->add_option("--report-linear", command->report_linear,
+                  "Linear that reports look into (default: the last of the middle block)");
   sub->add_flag("--force", command->force, "Replace an existing output directory, or an interrupted run");
   add_budget_options(*sub, command->budget);
   add_recipe_options(*sub, command);

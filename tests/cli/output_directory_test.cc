@@ -31,6 +31,16 @@ TEST(Output, HoldsTheModelAndItsSideFilesAndNothingElse) {
   EXPECT_EQ(entries_of(workplace.path()), (std::vector<std::string>{"calib.txt", "eval.txt", "model", "out"}));
 }
 
+TEST(Output, HasThePicturesOfTheChosenLinear) {
+  const Workplace workplace;
+  const std::string chosen = "model.layers.0.self_attn.v_proj";
+  const Outcome outcome =
+      run_line(workplace.path(), "prune model -o out --recipe magnitude --html page.html --report-linear " + chosen);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(Json::parse(read_text(workplace / "out/esparse-figures.json")).at("linear"), chosen);
+  EXPECT_NE(read_text(workplace / "page.html").find(chosen), std::string::npos);
+}
+
 TEST(Output, ThatExistsIsRefusedWithoutForceAndUntouched) {
   const Workplace workplace;
   write_text(workplace / "out/mine.txt", "mine");
