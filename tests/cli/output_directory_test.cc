@@ -3,6 +3,7 @@
 
 #include "cli/run_binary.h"
 #include "cli/tiny_model.h"
+#include "io/json.h"
 
 namespace esparse {
 namespace {
