@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <string_view>
-#include <vector>
 
 #include "base/checked.h"
 #include "base/parallel.h"
@@ -91,17 +90,16 @@ class RowsOfBf16 {
   }
   template <typename View>
   static const std::byte* get(const View& view, int64_t first, int64_t count) {
-    static thread_local std::vector<std::byte> storage;
-    const auto needed = static_cast<size_t>(count * view.in_features * dtype_bytes(DType::bf16));
-    if (storage.size() < needed) storage.resize(needed);
+    static thread_local Scratch scratch;
+    std::byte* target = scratch.grow(count * view.in_features * dtype_bytes(DType::bf16));
     if constexpr (std::is_same_v<View, SpenseView>) {
       ESPARSE_CHECK(false);  // not possible()
     } else if constexpr (std::is_same_v<View, NmTilesView>) {
-      expand_tiles_bf16(kernels<TileKernels>(), view, first, count, storage.data());
+      expand_tiles_bf16(kernels<TileKernels>(), view, first, count, target);
     } else {
-      expand_bits_bf16(kernels<BitKernels>(), bit_rows(view), first, count, storage.data());
+      expand_bits_bf16(kernels<BitKernels>(), bit_rows(view), first, count, target);
     }
-    return storage.data();
+    return target;
   }
 
   const WeightView& weight_;

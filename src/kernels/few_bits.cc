@@ -1,13 +1,13 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <vector>
 
 #include "base/checked.h"
 #include "base/parallel.h"
 #include "kernels/attention_kernels.h"
 #include "kernels/bit_kernels.h"
 #include "kernels/few.h"
+#include "kernels/scratch.h"
 
 namespace esparse {
 namespace {
@@ -25,11 +25,8 @@ class ArrangedX {
         stride_(ceil_div(in_features, kBitColumns) * kBitColumns * dtype_bytes(dtype_)) {}
 
   const std::byte* arrange(MatrixView<const float> x) {
-    static thread_local std::vector<std::byte> storage;
-    const auto needed = static_cast<size_t>(x.rows * stride_) + kAlignment;
-    if (storage.size() < needed) storage.resize(needed);
-    std::byte* first = storage.data();
-    while (reinterpret_cast<uintptr_t>(first) % kAlignment != 0) ++first;
+    static thread_local Scratch scratch;
+    std::byte* first = scratch.grow(x.rows * stride_);
     const int64_t used = x.cols * dtype_bytes(dtype_);
     for (int64_t token = 0; token < x.rows; ++token) {
       std::byte* row = first + token * stride_;
@@ -45,8 +42,6 @@ class ArrangedX {
   int64_t stride() const { return stride_; }
 
  private:
-  static constexpr int64_t kAlignment = 64;  // a cache line
-
   DType dtype_;
   int64_t stride_;  // bytes
 };

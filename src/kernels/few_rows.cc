@@ -1,10 +1,10 @@
 #include "kernels/few_rows.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "kernels/scratch.h"
 
 namespace esparse {
 namespace {
@@ -26,9 +26,9 @@ NmTilesView slice_rows(const NmTilesView& weight, int64_t first, int64_t count) 
 void add_few(const DenseView& weight, MatrixView<const float> x, MatrixView<float> y) {
   // The bias is what a row's sum is added to at the end, so for one token y itself can be it.
   if (x.rows == 1) return few_linear(weight, x, y.row(0), y);
-  static thread_local std::vector<float> sums;
-  if (static_cast<int64_t>(sums.size()) < x.rows * y.cols) sums.resize(static_cast<size_t>(x.rows * y.cols));
-  const MatrixView<float> target(sums.data(), x.rows, y.cols);
+  static thread_local Scratch scratch;
+  auto* sums = reinterpret_cast<float*>(scratch.grow(x.rows * y.cols * static_cast<int64_t>(sizeof(float))));
+  const MatrixView<float> target(sums, x.rows, y.cols);
   few_linear(weight, x, {}, target);
   for (int64_t token = 0; token < y.rows; ++token)
     for (int64_t row = 0; row < y.cols; ++row) y(token, row) += target(token, row);

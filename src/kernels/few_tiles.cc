@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <cstring>
-#include <vector>
 
 #include "base/checked.h"
 #include "base/parallel.h"
 #include "kernels/few.h"
+#include "kernels/scratch.h"
 #include "kernels/tile_kernels.h"
 
 namespace esparse {
@@ -37,16 +37,14 @@ int64_t blocks_of_piece(int64_t row_blocks) { return row_blocks >= 256 ? TilePie
 // At most TilePiece::kMaxTokens tokens.
 void few_tokens(const TileKernels& kernels, const NmTilesView& weight, MatrixView<const float> x,
                 std::span<const float> bias, MatrixView<float> y) {
-  static thread_local std::vector<std::byte> packed;  // of the calling thread; the others read it
+  static thread_local Scratch scratch;  // of the calling thread; the others read it
   const int eights_kept = weight.of_eights() ? weight.pattern.kept : 0;
   ESPARSE_CHECK(eights_kept == 0 || kernels.round_columns != nullptr);
   const bool rounded = kernels.round_columns != nullptr && weight.dtype == DType::bf16;
   const int64_t tile_bytes = x.rows * kColumns * (rounded ? 2 : 4), tiles = weight.tiles_per_block();
   const bool ready = x.rows == 1 && !rounded && x.cols % kColumns == 0;  // one token stands as the kernels want it
-  if (!ready && static_cast<int64_t>(packed.size()) < tiles * tile_bytes)
-    packed.resize(static_cast<size_t>(tiles * tile_bytes));
-  const std::byte* packed_x = ready ? reinterpret_cast<const std::byte*>(x.data) : packed.data();
-  std::byte* target = packed.data();
+  std::byte* target = ready ? nullptr : scratch.grow(tiles * tile_bytes);
+  const std::byte* packed_x = ready ? reinterpret_cast<const std::byte*>(x.data) : target;
   if (!ready)
     parallel_for_sized(tiles, x.rows * x.cols,
                        [&](int64_t tile, int) { pack_tile(kernels, rounded, x, tile, target + tile * tile_bytes); });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/bf16_gemm.h"
 #include "kernels/dense_gemm.h"
 #include "kernels/few.h"
 #include "kernels/sparse_gemm.h"
@@ -25,13 +26,20 @@ double density(const BitmapView& weight) {
          static_cast<double>(std::max<int64_t>(1, weight.out_features * weight.in_features));
 }
 double density(const SpenseView& weight) { return weight.pattern().density(); }
-double density(const WeightView& weight) {
-  return std::visit([](const auto& view) { return density(view); }, weight);
-}
+// Up to which density sparse_gemm is the faster way for many tokens (docs/benchmarks/prefill.md). In f32 and for tiles
+// it gains 1.5 and 1.3 times at 1/2, nothing at 3/4. Where dense_gemm multiplies pairs of bf16, rows of bits, which
+// sparse_gemm multiplies in f32, break even between 0.3 and 0.4.
+constexpr double kMostDensity = 0.625, kMostDensityBesidePairs = 0.35;
 
-// Where sparse_gemm is clearly faster than dense_gemm: 1.5 times at 1/2, 1.05 at 3/4
-// (docs/benchmarks/prefill.md).
-constexpr double kGatherDensity = 0.625;
+double most_density(const DenseView&) { return 0; }
+double most_density(const NmTilesView&) { return kMostDensity; }
+template <typename View>
+double most_density(const View& weight) {
+  return weight.dtype == DType::bf16 && has_bf16_gemm() ? kMostDensityBesidePairs : kMostDensity;
+}
+double most_density(const SpenseView& weight) {
+  return std::visit([](const auto& region) { return most_density(region); }, weight.sparse);
+}
 
 bool multiplies_kept(const DenseView&) { return false; }
 bool multiplies_kept(const NmTilesView& weight) { return has_sparse_gemm(weight); }
@@ -71,7 +79,8 @@ std::vector<LinearPath> possible_paths(const WeightView& weight, int64_t tokens)
 }
 
 LinearPlan default_plan(const WeightView& weight) {
-  const bool gathers = current_isa() >= Isa::avx2 && density(weight) <= kGatherDensity;
+  const bool gathers = current_isa() >= Isa::avx2 &&
+                       std::visit([](const auto& view) { return density(view) <= most_density(view); }, weight);
   LinearPlan plan;
   for (size_t bucket = 0; bucket < kTokenBuckets.size(); ++bucket)
     plan.paths[bucket] = kTokenBuckets[bucket] <= kMaxFewTokens ? LinearPath::few

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/parallel.h"
+#include "kernels/bf16_gemm.h"
 #include "kernels/gather_emulated.h"
 #include "kernels/linear.h"
 #include "kernels/reference.h"
@@ -289,17 +290,21 @@ TEST(SparseGemm, LinearGoesThisWayWhereThePlanSaysSo) {
   EXPECT_EQ(std::find(paths.begin(), paths.end(), LinearPath::sparse_gemm), paths.end());
 }
 
-TEST(SparseGemm, DefaultPlanTakesItAtHalfDensity) {
-  const auto path = [](NmPattern pattern, int64_t tokens) {
-    return default_plan(NmView{pattern, DType::bf16, 64, 64, nullptr, nullptr}).path(tokens);
+TEST(SparseGemm, DefaultPlanTakesItWhereItIsFaster) {
+  const auto path = [](DType dtype, NmPattern pattern, int64_t tokens) {
+    return default_plan(NmView{pattern, dtype, 64, 64, nullptr, nullptr}).path(tokens);
   };
-  const LinearPath many = current_isa() >= Isa::avx2 ? LinearPath::sparse_gemm : LinearPath::dense_gemm;
-  EXPECT_EQ(path({2, 4}, 17), many);
-  EXPECT_EQ(path({4, 8}, 4096), many);
-  EXPECT_EQ(path({6, 8}, 512), LinearPath::dense_gemm);
+  const LinearPath dense = LinearPath::dense_gemm;
+  const LinearPath many = current_isa() >= Isa::avx2 ? LinearPath::sparse_gemm : dense;
+  EXPECT_EQ(path(DType::f16, {2, 4}, 17), many);
+  EXPECT_EQ(path(DType::f32, {4, 8}, 4096), many);
+  EXPECT_EQ(path(DType::f16, {6, 8}, 512), dense);
+  EXPECT_EQ(path(DType::bf16, {4, 8}, 512), has_bf16_gemm() ? dense : many);
+  EXPECT_EQ(path(DType::bf16, {1, 4}, 512), many);
   EXPECT_EQ(default_plan(NmTilesView{DType::bf16, 64, 64, nullptr}).path(128), many);
-  EXPECT_EQ(default_plan(DenseView{DType::bf16, 64, 64, nullptr}).path(128), LinearPath::dense_gemm);
-  for (const int64_t tokens : {1, 2, 4, 8}) EXPECT_EQ(path({2, 4}, tokens), LinearPath::few);
+  EXPECT_EQ(default_plan(NmTilesView{DType::bf16, 64, 64, nullptr, {6, 8}}).path(128), dense);
+  EXPECT_EQ(default_plan(DenseView{DType::bf16, 64, 64, nullptr}).path(128), dense);
+  for (const int64_t tokens : {1, 2, 4, 8}) EXPECT_EQ(path(DType::bf16, {2, 4}, tokens), LinearPath::few);
 }
 
 }  // namespace

@@ -160,37 +160,11 @@ struct Avx512Bf16 : Avx512 {  // and BF16, VBMI, VBMI2
   static I pick_halves(I table, I index) { return _mm512_permutexvar_epi16(index, table); }
   // Lane i = lane (index[i] & 15) of table; the higher bits of the index do not count.
   static I lookup16(I table, I index) { return _mm512_permutexvar_epi32(index, table); }
-  // The lanes 4q ... 4q + 3 in every four lanes, and of these, lane i of every four in all of them.
-  template <int q>
-  static I spread_quad(I v) {
-    return _mm512_shuffle_i32x4(v, v, q * 0x55);
-  }
-  template <int i>
-  static I spread_word(I v) {
-    return _mm512_shuffle_epi32(v, static_cast<_MM_PERM_ENUM>(i * 0x55));
-  }
-  // sum += dot_pairs(a, the vector at p, 64-byte aligned). Written out because g++ 12 takes a load of its own for it,
-  // which costs 2 % of sparse_gemm.
-  static void add_dot_pairs(F& sum, I a, const void* p) {
-    asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "m"(*static_cast<const __m512i*>(p)));
-  }
-  template <int count>
-  static I shift_left(I v) {
-    return _mm512_slli_epi32(v, count);
-  }
-  // The low halves of one, the high halves of the other.
-  static I merge_halves(I low, I high) { return _mm512_mask_blend_epi16(0xaaaaaaaa, low, high); }
-  static void store_low_halves(uint16_t* p, I v) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(v));
-  }
   // Two columns a lane, 2 * kLanes bits of mask: lane i has column 2i in its low half, 2i + 1 in its high half. Three
   // operations of the shuffling port for 32 columns; widening first and expanding f32 takes four for 16.
   static I expand_bf16_pairs(const void* values, uint32_t mask) {
     return _mm512_maskz_expand_epi16(mask, _mm512_loadu_si512(values));
   }
-  // Every lane as bf16 (nearest, ties to even; subnormals become zero) in the low half, zero above.
-  static I round_bf16(F v) { return _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v))); }
-  static I pair_words(I low, I high) { return _mm512_or_si512(low, _mm512_slli_epi32(high, 16)); }
 };
 
 }  // namespace esparse::simd

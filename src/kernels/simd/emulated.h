@@ -146,25 +146,6 @@ struct Emulated {
   static I lookup16(I table, I index) {
     return make_words([&](int i) { return table.lane[index.lane[i] & 15]; });
   }
-  template <int q>
-  static I spread_quad(I v) {
-    return make_words([&](int i) { return v.lane[4 * q + i % 4]; });
-  }
-  template <int k>
-  static I spread_word(I v) {
-    return make_words([&](int i) { return v.lane[i / 4 * 4 + k]; });
-  }
-  static void add_dot_pairs(F& sum, I a, const void* p) { sum = dot_pairs(sum, a, load_words(p)); }
-  template <int count>
-  static I shift_left(I v) {
-    return make_words([&](int i) { return v.lane[i] << count; });
-  }
-  static I merge_halves(I low, I high) {
-    return make_words([&](int i) { return (low.lane[i] & 0xffff) | (high.lane[i] & 0xffff0000u); });
-  }
-  static void store_low_halves(uint16_t* p, I v) {
-    for (int i = 0; i < lanes; ++i) p[i] = static_cast<uint16_t>(v.lane[i]);
-  }
   static F expand_bf16(const void* values, uint32_t mask) { return spread(load_bf16(values), mask); }
   static F expand_f16(const void* values, uint32_t mask) { return spread(load_f16(values), mask); }
   static F expand_f32(const void* values, uint32_t mask) { return spread(load(values), mask); }
@@ -211,12 +192,6 @@ struct Emulated {
   static void transpose(F (&rows)[lanes]) {
     for (int i = 0; i < lanes; ++i)
       for (int j = i + 1; j < lanes; ++j) std::swap(rows[i].lane[j], rows[j].lane[i]);
-  }
-  static I round_bf16(F v) {
-    return make_words([&](int i) { return static_cast<uint32_t>(to_bf16(v.lane[i]).bits); });
-  }
-  static I pair_words(I low, I high) {
-    return make_words([&](int i) { return low.lane[i] | high.lane[i] << 16; });
   }
 
  private:
