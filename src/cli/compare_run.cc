@@ -67,7 +67,7 @@ SpeedFigures figures_of(const EngineRow& row) {
 
 class Comparison {
  public:
-  Comparison(const CompareJob& job, CompareStore store, Session dense, std::vector<TaskFile> tasks)
+  Comparison(const CompareJob& job, CompareStore store, Session dense, std::vector<Task> tasks)
       : job_(job), store_(std::move(store)), dense_(std::move(dense)), tasks_(std::move(tasks)) {}
 
   Status prepare();
@@ -103,8 +103,7 @@ class Comparison {
   const CompareJob& job_;
   CompareStore store_;
   Session dense_;
-  std::vector<TaskFile> tasks_;
-  std::vector<std::string> documents_;
+  std::vector<Task> tasks_;
   std::vector<std::vector<int32_t>> windows_;  // calibration; drawn once
   PreparedText text_;
   Json measured_with_;  // what the figures of a text depend on beside the model
@@ -120,12 +119,11 @@ Status Comparison::prepare() {
   const int64_t positions = dense_.model->config().max_positions;
   ESPARSE_ASSIGN_OR_RETURN(const TextOptions options, job_.text.options());
   ESPARSE_ASSIGN_OR_RETURN(text_, prepare_text(options, *dense_.tokenizer, positions));
-  for (const TaskFile& task : tasks_) ESPARSE_RETURN_IF_ERROR(read_task_items(task, job_.tasks.limit).status());
   const EngineBenchOptions bench = bench_options();
   if (job_.timed && bench.prompt_tokens + bench.gen_tokens > positions)
     return invalid_argument("--prompt-tokens, --gen-tokens: the model has {} positions, got {} and {}", positions,
                             bench.prompt_tokens, bench.gen_tokens);
-  ESPARSE_ASSIGN_OR_RETURN(documents_, job_.calibration.documents());
+  ESPARSE_ASSIGN_OR_RETURN(const std::vector<std::string> documents, job_.calibration.documents());
   bool calibrated = false;
   for (const CompareCandidate& candidate : job_.candidates) {
     const Status prunable = check_prunable(*dense_.model, candidate.recipe);
@@ -133,7 +131,7 @@ Status Comparison::prepare() {
     calibrated |= needs_calibration(*dense_.model, candidate.recipe);
   }
   if (calibrated) {
-    ESPARSE_ASSIGN_OR_RETURN(windows_, job_.calibration.windows(dense_, documents_));
+    ESPARSE_ASSIGN_OR_RETURN(windows_, job_.calibration.windows(dense_, documents));
   }
   ESPARSE_ASSIGN_OR_RETURN(const std::string tokenizer, read_file(dense_.tokenizer_file));
   measured_with_ = {{"dense", model_fingerprint(*dense_.model)},
@@ -165,7 +163,7 @@ void Comparison::describe() {
         "calibration",
         fmt::format("{}: {} windows of {} tokens, seed {}", fs::path(job_.calibration.calib).filename().string(),
                     windows_.size(), job_.calibration.window_tokens(*dense_.model), job_.calibration.seed));
-  for (const TaskFile& task : tasks_)
+  for (const Task& task : tasks_)
     conditions.emplace_back(std::string(task.spec->title),
                             task.path.filename().string() +
                                 (job_.tasks.limit > 0 ? fmt::format(", the first {} items", job_.tasks.limit) : ""));
@@ -247,21 +245,18 @@ Status Comparison::measure_text(Subject& subject) {
 }
 
 Status Comparison::measure_tasks(Subject& subject) {
-  for (const TaskFile& file : tasks_) {
-    ESPARSE_ASSIGN_OR_RETURN(const std::string content, read_file(file.path));
-    const Json key = {
-        {"figures", "task"},        {"model", subject.fingerprint},  {"with", measured_with_},
-        {"task", file.spec->name},  {"sha256", sha256_hex(content)}, {"bos", bos_rule_name(text_.options.bos)},
-        {"limit", job_.tasks.limit}};
+  for (const Task& task : tasks_) {
+    const Json key = {{"figures", "task"},          {"model", subject.fingerprint},
+                      {"with", measured_with_},     {"task", task.spec->name},
+                      {"sha256", task.file_sha256}, {"bos", bos_rule_name(text_.options.bos)},
+                      {"limit", job_.tasks.limit}};
     auto kept = store_.find<ComparedTask>(key);
     if (!kept) {
-      say("{}: {}\n", subject.facts.name, file.spec->title);
+      say("{}: {}\n", subject.facts.name, task.spec->title);
       ESPARSE_ASSIGN_OR_RETURN(const Session* session, session_of(subject));
-      ESPARSE_ASSIGN_OR_RETURN(const TaskResult result,
-                               run_task(*session->model, *session->tokenizer,
-                                        {.file = file,
-                                         .limit = job_.tasks.limit,
-                                         .encoding = encode_options(*session->tokenizer, text_.options.bos)}));
+      ESPARSE_ASSIGN_OR_RETURN(
+          const TaskResult result,
+          run_task(*session->model, *session->tokenizer, task, encode_options(*session->tokenizer, text_.options.bos)));
       if (!result.complete()) return Status(StatusKind::interrupted, "interrupted");
       kept = figures_of(result);
       ESPARSE_RETURN_IF_ERROR(store_.keep(key, *kept));
@@ -346,6 +341,7 @@ Status Comparison::run() {
     const CatchInterrupt guard;
     ESPARSE_RETURN_IF_ERROR(measure_text(dense_subject_));
     ESPARSE_RETURN_IF_ERROR(measure_tasks(dense_subject_));
+    if (interrupted()) return Status(StatusKind::interrupted, "interrupted");  // the guard would forget it
   }
   Status status;
   for (const CompareCandidate& candidate : job_.candidates) {
@@ -359,6 +355,7 @@ Status Comparison::run() {
       const CatchInterrupt guard;
       status = measure_text(subject);
       if (status.ok()) status = measure_tasks(subject);
+      if (status.ok() && interrupted()) status = Status(StatusKind::interrupted, "interrupted");
     }
     if (!status.ok()) break;
     if (job_.timed) {
@@ -379,7 +376,7 @@ Status Comparison::run() {
 }  // namespace
 
 Result<CompareOutcome> run_comparison(const CompareJob& job) {
-  ESPARSE_ASSIGN_OR_RETURN(std::vector<TaskFile> tasks, job.tasks.files());
+  ESPARSE_ASSIGN_OR_RETURN(std::vector<Task> tasks, job.tasks.read());
   ESPARSE_ASSIGN_OR_RETURN(Session dense, open_session(job.model, job.tokenizer, OpenFor::running));
   ESPARSE_ASSIGN_OR_RETURN(CompareStore store, CompareStore::open(job.work));
   Comparison comparison(job, std::move(store), std::move(dense), std::move(tasks));

@@ -25,7 +25,7 @@ struct EvalCommand {
   Status run() const;
   Status check_options() const;
   Result<EvalRow> measure_text(const Session& session) const;
-  Result<std::vector<TaskResult>> measure_tasks(const Session& session, const std::vector<TaskFile>& files) const;
+  Result<std::vector<TaskResult>> measure_tasks(const Session& session, const std::vector<Task>& tasks) const;
   Status print(const std::optional<EvalRow>& row, const std::vector<TaskResult>& results) const;
 };
 
@@ -33,6 +33,8 @@ struct EvalCommand {
 Status EvalCommand::check_options() const {
   for (const auto& [name, value] : {std::pair{"--against", against}, {"--save-logits", save_logits}})
     if (source.text.empty() && !value.empty()) return invalid_argument("{}: needs a --text", name);
+  if (!save_logits.empty() && std::filesystem::path(save_logits).extension() != ".safetensors")
+    return invalid_argument("--save-logits: {}: expected a name that ends in .safetensors", save_logits);
   if (questions.tasks.empty() && !items_file.empty()) return invalid_argument("--items: needs --tasks");
   if (questions.tasks.empty() && questions.limit != 0) return invalid_argument("--limit: needs --tasks");
   return {};
@@ -90,13 +92,12 @@ Result<EvalRow> EvalCommand::measure_text(const Session& session) const {
 }
 
 Result<std::vector<TaskResult>> EvalCommand::measure_tasks(const Session& session,
-                                                           const std::vector<TaskFile>& files) const {
+                                                           const std::vector<Task>& tasks) const {
   ESPARSE_ASSIGN_OR_RETURN(const BosRule rule, parse_bos_rule(source.bos));
   std::vector<TaskResult> results;
-  for (const TaskFile& file : files) {
+  for (const Task& task : tasks) {
     if (interrupted()) break;
-    const TaskJob job{.file = file, .limit = questions.limit, .encoding = encode_options(*session.tokenizer, rule)};
-    auto result = run_task(*session.model, *session.tokenizer, job);
+    auto result = run_task(*session.model, *session.tokenizer, task, encode_options(*session.tokenizer, rule));
     if (!result.ok() && result.status().kind() == StatusKind::interrupted) break;
     if (!result.ok()) return result.status();
     results.push_back(std::move(result).value());
@@ -105,11 +106,6 @@ Result<std::vector<TaskResult>> EvalCommand::measure_tasks(const Session& sessio
 }
 
 Status EvalCommand::print(const std::optional<EvalRow>& row, const std::vector<TaskResult>& results) const {
-  if (!items_file.empty()) {
-    std::string lines;
-    for (const TaskResult& result : results) lines += item_lines(result);
-    ESPARSE_RETURN_IF_ERROR(write_file_atomically(items_file, lines));
-  }
   if (!common.json) return print_out((row ? text_table(*row) : "") + task_table(results));
   Json json = row ? perplexity_json(row->text, row->measured) : Json::object();
   if (!questions.tasks.empty()) json["tasks"] = Json::array();
@@ -120,15 +116,20 @@ Status EvalCommand::print(const std::optional<EvalRow>& row, const std::vector<T
 Status EvalCommand::run() const {
   set_thread_count(common.threads);
   ESPARSE_RETURN_IF_ERROR(check_options());
-  ESPARSE_ASSIGN_OR_RETURN(const std::vector<TaskFile> files, questions.files());
+  ESPARSE_ASSIGN_OR_RETURN(const std::vector<Task> tasks, questions.read());  // refused before long work
   ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer, OpenFor::running));
   const CatchInterrupt guard;
   std::optional<EvalRow> row;
   if (!source.text.empty()) {
     ESPARSE_ASSIGN_OR_RETURN(row, measure_text(session));
   }
-  ESPARSE_ASSIGN_OR_RETURN(const std::vector<TaskResult> results, measure_tasks(session, files));
+  ESPARSE_ASSIGN_OR_RETURN(const std::vector<TaskResult> results, measure_tasks(session, tasks));
   ESPARSE_RETURN_IF_ERROR(print(row, results));
+  if (!items_file.empty()) {  // last: what was measured is told even where this fails
+    std::string lines;
+    for (const TaskResult& result : results) lines += item_lines(result);
+    ESPARSE_RETURN_IF_ERROR(write_file_atomically(items_file, lines));
+  }
   return interrupted() ? Status(StatusKind::interrupted, "interrupted: the figures are of what was done by then")
                        : Status();
 }

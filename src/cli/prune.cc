@@ -310,6 +310,8 @@ CommandBody add_prune_command(CLI::App& app) {
                   "Linear that reports look into (default: the last of the middle block)");
   sub->add_flag("--force", command->force, "Replace an existing output directory, or an interrupted run");
   add_budget_options(*sub, command->budget);
+  for (const char* other : {"--html", "--memory-budget"})  // a search prunes many times and reports itself
+    sub->get_option(other)->excludes(sub->get_option("--budget"));
   add_recipe_options(*sub, command);
   add_json_option(*sub, command->common,
                   "output, linears, bytes_dense, bytes, retained_saliency, output_error, magnitude_error, "

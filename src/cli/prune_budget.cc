@@ -51,31 +51,39 @@ Status move_model(const fs::path& model, const Json& report, const fs::path& out
 
 void add_budget_options(CLI::App& app, BudgetOptions& options) {
   const std::string group = "Budget";
-  app.add_option("--budget", options.budgets,
-                 "Find the model that keeps it: ppl<=+3%, kl<=0.02, speedup>=1.3 or bytes<=0.7x; may be given twice")
-      ->allow_extra_args(false)
-      ->group(group);
+  CLI::Option* budget =
+      app.add_option(
+             "--budget", options.budgets,
+             "Find the model that keeps it: ppl<=+3%, kl<=0.02, speedup>=1.3 or bytes<=0.7x; may be given twice")
+          ->allow_extra_args(false)
+          ->group(group);
   app.add_option("--candidates", options.candidates, "What the search may choose from for each group, besides dense")
       ->capture_default_str()
+      ->needs(budget)
       ->group(group);
   app.add_option("--held-out", options.held_out,
                  "Text on which the budget is measured (default: the last quarter of --calib, which is then not "
                  "calibrated on)")
+      ->needs(budget)
       ->group(group);
   app.add_option("--held-out-tokens", options.held_out_tokens, "Measure on so many tokens of it at most")
       ->check(at_least_one())
       ->capture_default_str()
+      ->needs(budget)
       ->group(group);
   app.add_option(
          "--objective", options.objective,
          "What to make small where only the loss is limited: bytes or time (default: time, if linears are large "
          "enough to be timed)")
+      ->needs(budget)
       ->group(group);
   app.add_option("--attempts", options.attempts, "Models pruned to keep the budget, at most")
       ->check(CLI::Range(1, 100))
       ->capture_default_str()
+      ->needs(budget)
       ->group(group);
   app.add_flag("--write-closest", options.write_closest, "Write the closest model where none keeps the budget")
+      ->needs(budget)
       ->group(group);
 }
 
@@ -117,9 +125,10 @@ Result<std::vector<std::vector<int32_t>>> held_out_windows(const std::vector<std
   ESPARSE_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, tokenizer.encode(text, true));
   const auto all = static_cast<int64_t>(ids.size());
   if (all < 2) return invalid_argument("{}: the held-out text has {} tokens, at least 2 are needed", label, all);
-  length = std::clamp<int64_t>(length, 2, all);
+  tokens = std::clamp<int64_t>(tokens, 2, all);
+  length = std::clamp<int64_t>(length, 2, tokens);
   std::vector<std::vector<int32_t>> windows;
-  for (int64_t first = 0; first + length <= std::min(all, std::max(tokens, length)); first += length)
+  for (int64_t first = 0; first + length <= tokens; first += length)
     windows.emplace_back(ids.begin() + first, ids.begin() + first + length);
   return windows;
 }

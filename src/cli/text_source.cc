@@ -12,11 +12,13 @@ CLI::Option* TextSource::add_options(CLI::App& app) {
   app.add_option("--context", context,
                  "Tokens per window (default: 2048, or the model's max_position_embeddings if that is less)")
       ->check(at_least_one())
+      ->needs(option)
       ->group(group);
   app.add_option("--stride", stride,
                  "Tokens from one window to the next; less than --context slides, so that every token has at least "
                  "context - stride tokens before it (default: windows side by side)")
       ->check(at_least_one())
+      ->needs(option)
       ->group(group);
   app.add_option(
          "--bos", bos,
@@ -27,8 +29,12 @@ CLI::Option* TextSource::add_options(CLI::App& app) {
                  "How documents are joined. file: as it stands; wikitext: every line a document, blank lines between, "
                  "as Wanda and SparseGPT do with WikiText-2; space: as they do with C4; separate: each on its own")
       ->capture_default_str()
+      ->needs(option)
       ->group(group);
-  app.add_option("--max-windows", max_windows, "Stop after this many windows")->check(at_least_one())->group(group);
+  app.add_option("--max-windows", max_windows, "Stop after this many windows")
+      ->check(at_least_one())
+      ->needs(option)
+      ->group(group);
   return option;
 }
 
@@ -49,13 +55,14 @@ void TaskSource::add_options(CLI::App& app) {
   app.add_option("--limit", limit, "Only the first items of each task")->check(at_least_one())->group(group);
 }
 
-Result<std::vector<TaskFile>> TaskSource::files() const {
-  std::vector<TaskFile> files;
-  for (const std::string& task : tasks) {
-    ESPARSE_ASSIGN_OR_RETURN(TaskFile file, parse_task_argument(task));
-    files.push_back(std::move(file));
+Result<std::vector<Task>> TaskSource::read() const {
+  std::vector<Task> read;
+  for (const std::string& argument : tasks) {
+    ESPARSE_ASSIGN_OR_RETURN(const TaskFile file, parse_task_argument(argument));
+    ESPARSE_ASSIGN_OR_RETURN(Task task, read_task(file, limit));
+    read.push_back(std::move(task));
   }
-  return files;
+  return read;
 }
 
 std::string windows_text(const PreparedText& text) {

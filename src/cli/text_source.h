@@ -26,7 +26,7 @@ struct TaskSource {
 
   void add_options(CLI::App& app);
   // Noticed before long work: mistyped names.
-  Result<std::vector<TaskFile>> files() const;
+  Result<std::vector<Task>> read() const;
 };
 
 // "windows side by side", "a window every 128 tokens".

@@ -74,7 +74,11 @@ class Measurement {
     result.perplexity = exp_of(result.nll);
     if (!std::isfinite(result.nll.mean))
       return numeric_error("the model's logits are not finite (mean loss {})", result.nll.mean);
-    if (job_.reference) result.divergence = divergence();
+    if (job_.reference == nullptr) return result;
+    result.divergence = divergence();
+    if (!std::isfinite(result.divergence->kl.mean))
+      return numeric_error("the reference's predictions are not finite (mean divergence {})",
+                           result.divergence->kl.mean);
     return result;
   }
 

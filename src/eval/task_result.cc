@@ -1,14 +1,9 @@
 #include "eval/task_result.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/interrupt.h"
 #include "base/progress.h"
-#include "base/sha256.h"
-#include "io/files.h"
-#include "text/corpus.h"
-#include "text/unicode.h"
 
 namespace esparse {
 namespace {
@@ -66,25 +61,24 @@ TaskResult count_task(const TaskSpec& spec, std::span<const TaskItem> items,
   return result;
 }
 
-Result<TaskResult> run_task(const Model& model, const Tokenizer& tokenizer, const TaskJob& job) {
-  const TaskSpec& spec = *job.file.spec;
-  ESPARSE_ASSIGN_OR_RETURN(const std::string content, read_file(job.file.path, kMaxCorpusBytes));
-  ESPARSE_ASSIGN_OR_RETURN(const std::vector<TaskItem> items, read_task_items(job.file, job.limit));
+Result<TaskResult> run_task(const Model& model, const Tokenizer& tokenizer, const Task& task,
+                            const EncodeOptions& encoding) {
+  const TaskSpec& spec = *task.spec;
   std::vector<EncodedItem> encoded;
-  for (const TaskItem& item : items) {
-    auto tokens = encode_item(item, tokenizer, job.encoding);
+  for (const TaskItem& item : task.items) {
+    auto tokens = encode_item(item, tokenizer, encoding);
     if (!tokens.ok())
-      return tokens.status().with_context(fmt::format("{}: item {}", job.file.path.string(), encoded.size() + 1));
+      return tokens.status().with_context(fmt::format("{}: item {}", task.path.string(), encoded.size() + 1));
     encoded.push_back(std::move(tokens).value());
   }
-  Progress progress(std::string(spec.name), std::ssize(items));
+  Progress progress(std::string(spec.name), std::ssize(task.items));
   ScoreStatistics statistics;
   auto scores = score_items(model, encoded, statistics, [&](int64_t done) { progress.advance(done); });
-  if (!scores.ok()) return scores.status().with_context(job.file.path.string());
+  if (!scores.ok()) return scores.status().with_context(task.path.string());
   if (scores->empty())
     return Status(StatusKind::interrupted, fmt::format("{}: interrupted before the first item was done", spec.name));
-  TaskResult result = count_task(spec, items, std::move(scores).value());
-  result.file_sha256 = sha256_hex(content);
+  TaskResult result = count_task(spec, task.items, std::move(scores).value());
+  result.file_sha256 = task.file_sha256;
   result.statistics = statistics;
   return result;
 }

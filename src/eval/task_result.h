@@ -41,14 +41,9 @@ struct TaskResult {
 TaskResult count_task(const TaskSpec& spec, std::span<const TaskItem> items,
                       std::vector<std::vector<ChoiceScore>> scores);
 
-struct TaskJob {
-  TaskFile file;
-  int64_t limit = 0;  // of items; 0: all
-  EncodeOptions encoding;
-};
-
-// Reads, encodes and scores. Shows progress. Errors name the file and the item; an interruption before the first item
+// Encodes and scores. Shows progress. Errors name the file and the item; an interruption before the first item
 // is one.
-Result<TaskResult> run_task(const Model& model, const Tokenizer& tokenizer, const TaskJob& job);
+Result<TaskResult> run_task(const Model& model, const Tokenizer& tokenizer, const Task& task,
+                            const EncodeOptions& encoding);
 
 }  // namespace esparse

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/nearest.h"
+#include "base/sha256.h"
 #include "eval/task_layouts.h"
 #include "io/files.h"
 #include "io/json.h"
@@ -76,9 +77,10 @@ Result<TaskFile> parse_task_argument(const std::string& text) {
                           fmt::join(task_names(), ", "));
 }
 
-Result<std::vector<TaskItem>> read_task_items(const TaskFile& file, int64_t limit) {
+Result<Task> read_task(const TaskFile& file, int64_t limit) {
   ESPARSE_ASSIGN_OR_RETURN(const std::string content, read_file(file.path, kMaxCorpusBytes));
-  std::vector<TaskItem> items;
+  Task task{.spec = file.spec, .path = file.path, .file_sha256 = sha256_hex(content), .items = {}};
+  std::vector<TaskItem>& items = task.items;
   int64_t number = 0;
   for (size_t start = 0; start < content.size() && (limit == 0 || std::ssize(items) < limit);) {
     const size_t end = std::min(content.find('\n', start), content.size());
@@ -96,7 +98,7 @@ Result<std::vector<TaskItem>> read_task_items(const TaskFile& file, int64_t limi
     items.push_back(std::move(item));
   }
   if (items.empty()) return corruption("{}: expected JSON lines, got an empty file", file.path.string());
-  return items;
+  return task;
 }
 
 }  // namespace esparse

@@ -52,8 +52,15 @@ struct TaskFile {
 // "piqa=FILE", or a file whose name begins with that of a task: "arc_easy.jsonl", "hellaswag_val.jsonl".
 Result<TaskFile> parse_task_argument(const std::string& text);
 
-// The items of a file of JSON lines in either layout, the first `limit` of them (0: all). Errors name file, line and
-// field. Refuses an item without choices, a gold index outside them, and a file without items.
-Result<std::vector<TaskItem>> read_task_items(const TaskFile& file, int64_t limit);
+struct Task {
+  const TaskSpec* spec = nullptr;
+  std::filesystem::path path;
+  std::string file_sha256;  // of all of the file
+  std::vector<TaskItem> items;
+};
+
+// A file of JSON lines in either layout; its first `limit` items (0: all). Errors name file, line and field. Refuses an
+// item without choices, a gold index outside them, and a file without items.
+Result<Task> read_task(const TaskFile& file, int64_t limit);
 
 }  // namespace esparse

@@ -83,6 +83,9 @@ Result<std::vector<ChannelFigure>> parse_channels(const Json& json, const std::s
   ESPARSE_ASSIGN_OR_RETURN(const auto entropies, numbers<double>(fields, "entropy"));
   if (norms.size() != channels.size() || entropies.size() != channels.size())
     return corruption("{}: expected as many norms and entropies as channels", label);
+  // What f32 inputs can have; a logarithmic axis needs an end.
+  const auto possible = [](double norm) { return norm == 0 || (norm >= 1e-45 && norm <= 1e39); };
+  if (!std::ranges::all_of(norms, possible)) return corruption("{}: norm: expected 0 or 1e-45 to 1e39", label);
   std::vector<ChannelFigure> figures;
   for (size_t i = 0; i < channels.size(); ++i) figures.push_back({channels[i], norms[i], entropies[i]});
   return figures;
@@ -96,6 +99,7 @@ Result<ActivationHistogram> parse_histogram(const Json& json, const std::string&
   ESPARSE_ASSIGN_OR_RETURN(histogram.minimum, fields.number("minimum"));
   ESPARSE_ASSIGN_OR_RETURN(histogram.maximum, fields.number("maximum"));
   ESPARSE_ASSIGN_OR_RETURN(histogram.counts, numbers<int64_t>(fields, "counts"));
+  if (histogram.counts.empty()) return corruption("{}: counts: expected at least one", label);
   return histogram;
 }
 

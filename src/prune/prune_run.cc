@@ -76,6 +76,9 @@ Result<PrunedLinear> parse_linear(const Json& json, const std::string& label) {
     const JsonFields regions(fields.raw("spense"), label);
     ESPARSE_ASSIGN_OR_RETURN(const std::string split, regions.string("split"));
     ESPARSE_ASSIGN_OR_RETURN(const std::string pattern, regions.string("pattern"));
+    if (split != spense_axis_name(SpenseSplit::out) && split != spense_axis_name(SpenseSplit::in))
+      return corruption("{}: spense: split {:?}: expected {} or {}", label, split, spense_axis_name(SpenseSplit::out),
+                        spense_axis_name(SpenseSplit::in));
     linear.layout.emplace();
     linear.layout->split = split == spense_axis_name(SpenseSplit::out) ? SpenseSplit::out : SpenseSplit::in;
     ESPARSE_ASSIGN_OR_RETURN(linear.layout->pattern, NmPattern::parse(pattern));

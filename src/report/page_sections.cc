@@ -99,7 +99,7 @@ std::string legend(const std::vector<PrunedLinear>& linears) {
 std::vector<PlotPoint> points_of(const std::vector<ComparedModel>& models, double (*x)(const ComparedModel&)) {
   std::vector<PlotPoint> points;
   for (const ComparedModel& model : models)
-    points.push_back({model.name, x(model), model.text.perplexity.mean, 0, model.is_dense()});
+    points.push_back({model.name, x(model), model.text.perplexity.mean, model.is_dense()});
   return points;
 }
 
@@ -228,10 +228,8 @@ std::string linear_section(const Report& report) {
         "side, some must go although weaker ones elsewhere stay. The shuffle deals strong channels out to the groups: "
         "of this linear\xe2\x80\x99s saliency {:.2f} % survive instead of {:.2f} %.</p>",
         100 * f.retained, 100 * f.retained_before);
-    html +=
-        figure(saliency_plot(f.before->levels.empty() ? f.after : *f.before, f.group, "Saliency before the shuffle"),
-               "Saliency before the shuffle",
-               piece + "Blue stays, orange goes; the stronger the colour, the more the weight is worth.", true);
+    html += figure(saliency_plot(*f.before, f.group, "Saliency before the shuffle"), "Saliency before the shuffle",
+                   piece + "Blue stays, orange goes; the stronger the colour, the more the weight is worth.", true);
   }
   html += figure(saliency_plot(f.after, f.group, "Saliency after the shuffle"),
                  f.before ? "Saliency after the shuffle" : "Saliency",

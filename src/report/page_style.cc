@@ -45,7 +45,6 @@ svg .tick{fill:var(--soft);font-size:11.5px}
 svg .axis{fill:var(--soft);font-size:12.5px}
 svg .name{font-size:12px}
 .grid{stroke:var(--grid)}.base{stroke:var(--rule)}
-.whisker{stroke:var(--soft);stroke-opacity:.55}
 .front{fill:none;stroke:var(--accent);stroke-width:1.6;stroke-dasharray:5 4;stroke-opacity:.7}
 .best{fill:var(--accent)}.beaten{fill:var(--soft);fill-opacity:.75}.reference{fill:var(--card);stroke:var(--ink);stroke-width:2}
 .dot{fill:var(--accent);fill-opacity:.45}

@@ -16,7 +16,7 @@ constexpr double kBarWidth = 960, kBarHeight = 260;
 
 // At least as good in both directions and better in one.
 bool beats(const PlotAxes& axes, const PlotPoint& a, const PlotPoint& b) {
-  const double x = axes.lower_is_better_x ? b.x - a.x : a.x - b.x, y = axes.lower_is_better_y ? b.y - a.y : a.y - b.y;
+  const double x = axes.lower_is_better_x ? b.x - a.x : a.x - b.x, y = b.y - a.y;
   return x >= 0 && y >= 0 && (x > 0 || y > 0);
 }
 
@@ -81,7 +81,7 @@ std::vector<size_t> pareto_front(const PlotAxes& axes, const std::vector<PlotPoi
 std::string front_plot(const PlotAxes& axes, const std::vector<PlotPoint>& points) {
   PlotFrame frame;
   Svg svg(frame.width, frame.height, axes.title);
-  const Scale x = Scale::around(values_of(points, &PlotPoint::x), axes.log_x).onto(frame.left, frame.right);
+  const Scale x = Scale::around(values_of(points, &PlotPoint::x)).onto(frame.left, frame.right);
   const Scale y = Scale::around(values_of(points, &PlotPoint::y), axes.log_y).onto(frame.bottom, frame.top);
   draw_frame(svg, frame, x, y, axes.x, axes.y);
   const std::vector<size_t> front = pareto_front(axes, points);
@@ -91,11 +91,6 @@ std::string front_plot(const PlotAxes& axes, const std::vector<PlotPoint>& point
   svg.path(line, "front");
   Labels labels(frame);
   for (const PlotPoint& point : points) labels.block(x(point.x), y(point.y));
-  for (const PlotPoint& point : points) {
-    if (point.y_error > 0 && !axes.log_y)
-      svg.line(x(point.x), std::max(y(point.y + point.y_error), frame.top), x(point.x), y(point.y - point.y_error),
-               "whisker");
-  }
   for (size_t i = 0; i < points.size(); ++i) {
     const bool best = std::ranges::find(front, i) != front.end();
     svg.circle(x(points[i].x), y(points[i].y), 5,

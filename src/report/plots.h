@@ -12,14 +12,13 @@ namespace esparse {
 struct PlotPoint {
   std::string name;
   double x = 0, y = 0;
-  double y_error = 0;
   bool is_reference = false;  // the dense model
 };
 
 struct PlotAxes {
-  std::string title, x, y;  // what it shows; names of the axes, units included
-  bool lower_is_better_x = true, lower_is_better_y = true;
-  bool log_x = false, log_y = false;
+  std::string title, x, y;        // what it shows; names of the axes, units included
+  bool lower_is_better_x = true;  // of y it always is
+  bool log_y = false;
 };
 
 // Points with their names; those that no other point beats in both directions are joined by a line (Pareto front).

@@ -46,8 +46,6 @@ class Scale {
   double operator()(double value) const;
   // Round values on the axis, about `count` of them.
   std::vector<double> ticks(int count) const;
-  double low() const { return low_; }
-  double high() const { return high_; }
 
  private:
   double low_ = 0, high_ = 1, from_ = 0, to_ = 1;

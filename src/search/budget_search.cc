@@ -60,6 +60,7 @@ class Searcher {
 
   uint64_t search_fingerprint() const {
     PruneRunInputs inputs = in_.prune;
+    inputs.facts["budget"] = in_.budget.text();  // it decides what was measured
     for (const PruneTarget& candidate : in_.candidates) inputs.facts["candidates"].push_back(candidate.text());
     inputs.windows.insert(inputs.windows.end(), in_.held_out.begin(), in_.held_out.end());
     return run_fingerprint(*dense_, in_.recipe, inputs);

@@ -73,6 +73,11 @@ TEST(BudgetCommand, RefusesBeforeAnyWork) {
   }
   expect_refused(run_line(workplace.path(), "prune model -o out --recipe magnitude --budget kl<=1"),
                  {"--calib: a budget search needs a calibration text"});
+  const std::string plain = "prune model -o out --recipe magnitude ";
+  expect_usage_error(run_line(workplace.path(), plain + "--candidates 2:4"), {"--candidates requires --budget"});
+  expect_usage_error(run_line(workplace.path(), plain + "--write-closest"), {"--write-closest requires --budget"});
+  expect_usage_error(run_line(workplace.path(), plain + "--budget kl<=1 --html x.html"), {"--html", "--budget"});
+  expect_usage_error(run_line(workplace.path(), plain + "--budget kl<=1 --memory-budget 1GiB"), {"--memory-budget"});
   write_text(workplace / "empty.txt", "a");
   expect_refused(run_line(workplace.path(), kLine + "--budget kl<=1 --held-out empty.txt"),
                  {"empty.txt: the held-out text has 1 tokens, at least 2"});
@@ -119,6 +124,7 @@ TEST(BudgetCommand, InterruptedSearchIsNeverAssumed) {
   }
   expect_refused(run_line(workplace.path(), line), {"interrupted search", "--resume", "--force"});
   expect_refused(run_line(workplace.path(), line + " --resume --damping 0.5"), {"repeat its command line"});
+  expect_refused(run_line(workplace.path(), kLine + "--budget speedup>=1.1 --resume"), {"repeat its command line"});
   expect_refused(run_line(workplace.path(), "prune model -o out --recipe magnitude --resume"), {"interrupted search"});
   expect_success(run_line(workplace.path(), line + " --resume"));
 }

@@ -95,10 +95,10 @@ TEST_P(TaskLine, IsPutAsTheHarnessPutsIt) {
   std::string json = line.json;
   std::erase(json, '\n');
   write_text(directory / "items.jsonl", "\n" + json + "\n");
-  const auto items = read_task_items({*find_task(line.task), directory / "items.jsonl"}, 0);
-  ASSERT_TRUE(items.ok()) << items.status().message();
-  ASSERT_EQ(items->size(), 1u);
-  const TaskItem& item = items->front();
+  const auto task = read_task({*find_task(line.task), directory / "items.jsonl"}, 0);
+  ASSERT_TRUE(task.ok()) << task.status().message();
+  ASSERT_EQ(task->items.size(), 1u);
+  const TaskItem& item = task->items.front();
   const size_t count = std::max(line.contexts.size(), line.continuations.size());
   ASSERT_EQ(item.choices.size(), count);
   for (size_t i = 0; i < count; ++i) {
@@ -142,10 +142,10 @@ class BadTaskLine : public testing::TestWithParam<BadLine> {};
 TEST_P(BadTaskLine, IsRefusedByLineAndField) {
   TempDir directory;
   write_text(directory / "items.jsonl", "\n" + std::string(GetParam().json) + "\n");
-  const auto items = read_task_items({*find_task(GetParam().task), directory / "items.jsonl"}, 0);
-  ASSERT_FALSE(items.ok());
-  EXPECT_NE(items.status().message().find(GetParam().text), std::string::npos) << items.status().message();
-  EXPECT_NE(items.status().message().find("line 2"), std::string::npos) << items.status().message();
+  const auto task = read_task({*find_task(GetParam().task), directory / "items.jsonl"}, 0);
+  ASSERT_FALSE(task.ok());
+  EXPECT_NE(task.status().message().find(GetParam().text), std::string::npos) << task.status().message();
+  EXPECT_NE(task.status().message().find("line 2"), std::string::npos) << task.status().message();
 }
 INSTANTIATE_TEST_SUITE_P(Layouts, BadTaskLine, testing::ValuesIn(kBadLines));
 
@@ -169,11 +169,11 @@ TEST(TaskFiles, LimitAndEmptyFiles) {
   const std::string line = R"({"query": "x", "choices": ["a"], "gold": 0})";
   write_text(directory / "three.jsonl", line + "\n" + line + "\n\n" + line);
   const TaskSpec* spec = *find_task("choices");
-  EXPECT_EQ(read_task_items({spec, directory / "three.jsonl"}, 0)->size(), 3u);
-  EXPECT_EQ(read_task_items({spec, directory / "three.jsonl"}, 2)->size(), 2u);
+  EXPECT_EQ(read_task({spec, directory / "three.jsonl"}, 0)->items.size(), 3u);
+  EXPECT_EQ(read_task({spec, directory / "three.jsonl"}, 2)->items.size(), 2u);
   write_text(directory / "empty.jsonl", " \n");
   EXPECT_TRUE(
-      is_failure(read_task_items({spec, directory / "empty.jsonl"}, 0).status(), StatusKind::corruption, "empty file"));
+      is_failure(read_task({spec, directory / "empty.jsonl"}, 0).status(), StatusKind::corruption, "empty file"));
 }
 
 }  // namespace

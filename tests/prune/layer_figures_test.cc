@@ -209,6 +209,9 @@ TEST(LayerFigures, SurviveJsonAndRefuseDamage) {
   refused("/after/saliency/3", std::string(kIn, 'g'), "figures: after: saliency");
   refused("/before/channels/0", -0.5, "figures: before: channels");
   refused("/channels/norm", Json::array(), "as many norms");
+  refused("/channels/norm/0", 1e308, "norm: expected 0 or");
+  refused("/channels/norm/0", -1, "norm: expected 0 or");
+  refused("/histograms/0/counts", Json::array(), "counts: expected at least one");
   refused("/histograms", 3, "histograms: expected a list");
   refused("/histograms/0/counts/0", "x", "counts");
   refused("/group_means/after", std::vector<double>(70000), "group_means: after");

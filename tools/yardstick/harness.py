@@ -86,7 +86,7 @@ def first_best(values):
 def compare(task, samples, ours, rounding):
     same = clear = clear_same = 0
     worst = 0.0
-    for sample, item in zip(samples, ours):
+    for sample, item in zip(samples, ours, strict=True):
         theirs = scores(sample)
         worst = max(worst, max(abs(a - b) for a, b in zip(theirs, item["log_likelihoods"])))
         if task == "lambada":
