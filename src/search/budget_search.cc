@@ -47,6 +47,11 @@ class Searcher {
     result_.groups = groups_of(*dense_, in_.recipe, in_.candidates);
     if (std::ranges::all_of(result_.groups, [](const SearchGroup& group) { return group.options.size() < 2; }))
       return invalid_argument("--budget: the recipe spares all linears, there is nothing to choose");
+    for (const PruneTarget& candidate : in_.candidates) {  // what cannot be pruned is refused before long work
+      const Recipe recipe = recipe_for(*dense_, in_.recipe, result_.groups, uniform_options(candidate));
+      ESPARSE_RETURN_IF_ERROR(
+          check_prunable(*dense_, recipe).with_context(fmt::format("--candidates: {}", candidate.text())));
+    }
     fingerprint_ = search_fingerprint();
     if (in_.resume) {
       ESPARSE_ASSIGN_OR_RETURN(state_, read_search_state(in_.directory / kSearchStateFile, fingerprint_));
@@ -209,11 +214,8 @@ class Searcher {
   }
 
   Status measure_uniform() {
-    for (const PruneTarget& candidate : in_.candidates) {
-      std::vector<int32_t> options;
-      for (const SearchGroup& group : result_.groups) options.push_back(uniform_option(group, candidate));
-      result_.uniform.push_back(point_of("uniform " + candidate.text(), std::move(options)));
-    }
+    for (const PruneTarget& candidate : in_.candidates)
+      result_.uniform.push_back(point_of("uniform " + candidate.text(), uniform_options(candidate)));
     // Those nearest to the budget first: each teaches the forecast about the next.
     std::vector<ModelPoint*> left;
     for (ModelPoint& point : result_.uniform) left.push_back(&point);
@@ -227,6 +229,12 @@ class Searcher {
       left.erase(nearest);
     }
     return {};
+  }
+
+  std::vector<int32_t> uniform_options(const PruneTarget& candidate) const {
+    std::vector<int32_t> options;
+    for (const SearchGroup& group : result_.groups) options.push_back(uniform_option(group, candidate));
+    return options;
   }
 
   static int32_t uniform_option(const SearchGroup& group, const PruneTarget& target) {

@@ -46,7 +46,9 @@ HeldOut::Losses HeldOut::window_losses(size_t window, MatrixView<const float> hi
       dense = logits_[window].view().rows_from(first, rows);
     }
     parallel_for(rows, [&](int64_t row, int) {
-      const double total = log_sum_exp(logits.row(row)), dense_total = log_sum_exp(dense.row(row));
+      const double total = log_sum_exp(logits.row(row));
+      const double dense_total =
+          logits_.empty() ? log_sum_exp(dense.row(row)) : log_sums_[window][static_cast<size_t>(first + row)];
       kl[first + row] = divergence_of(dense.row(row), dense_total, logits.row(row), total);
       nll[first + row] = total - logits(row, ids[first + row + 1]);
     });
@@ -56,27 +58,35 @@ HeldOut::Losses HeldOut::window_losses(size_t window, MatrixView<const float> hi
   return losses;
 }
 
+Result<std::vector<Matrix<float>>> HeldOut::hidden_states(const Model& model) const {
+  int64_t longest = 0;
+  for (const auto& window : windows_) longest = std::max(longest, static_cast<int64_t>(window.size()));
+  KvCache cache = model.make_cache(longest, DType::f32);
+  std::vector<Matrix<float>> hidden;
+  for (const auto& window : windows_) {
+    cache.set_length(0);
+    ESPARSE_ASSIGN_OR_RETURN(Matrix<float> states, model.forward(window, cache));
+    hidden.push_back(std::move(states));
+  }
+  return hidden;
+}
+
 Result<HeldOut> HeldOut::create(const Model& dense, std::vector<std::vector<int32_t>> windows) {
   HeldOut held_out(dense, std::move(windows));
-  int64_t longest = 0;
   for (const auto& window : held_out.windows_) {
     ESPARSE_CHECK(window.size() >= 2);
-    longest = std::max(longest, static_cast<int64_t>(window.size()));
     held_out.predicted_ += static_cast<int64_t>(window.size()) - 1;
   }
+  ESPARSE_ASSIGN_OR_RETURN(held_out.hidden_, held_out.hidden_states(dense));
   const int64_t vocabulary = dense.config().vocab_size;
   const bool keep_logits = held_out.predicted_ * vocabulary * 4 <= kKeptLogitBytes;
-  KvCache cache = dense.make_cache(longest, DType::f32);
-  for (const auto& window : held_out.windows_) {
-    cache.set_length(0);
-    ESPARSE_ASSIGN_OR_RETURN(Matrix<float> hidden, dense.forward(window, cache));
-    held_out.hidden_.push_back(std::move(hidden));
-  }
   if (keep_logits) {
     for (size_t index = 0; index < held_out.windows_.size(); ++index) {
       const auto predicted = static_cast<int64_t>(held_out.windows_[index].size()) - 1;
       Matrix<float>& logits = held_out.logits_.emplace_back(predicted, vocabulary);
       dense.logits(held_out.hidden_[index].view().rows_from(0, predicted), logits.view());
+      std::vector<double>& sums = held_out.log_sums_.emplace_back(static_cast<size_t>(predicted));
+      parallel_for(predicted, [&](int64_t row, int) { sums[static_cast<size_t>(row)] = log_sum_exp(logits.row(row)); });
     }
   }
   ESPARSE_ASSIGN_OR_RETURN(const HeldOutLoss itself, held_out.compare(held_out.hidden_));
@@ -101,15 +111,7 @@ Result<HeldOutLoss> HeldOut::compare(std::span<const Matrix<float>> hidden) cons
 }
 
 Result<HeldOutLoss> HeldOut::measure(const Model& model) const {
-  std::vector<Matrix<float>> hidden;
-  int64_t longest = 0;
-  for (const auto& window : windows_) longest = std::max(longest, static_cast<int64_t>(window.size()));
-  KvCache cache = model.make_cache(longest, DType::f32);
-  for (const auto& window : windows_) {
-    cache.set_length(0);
-    ESPARSE_ASSIGN_OR_RETURN(Matrix<float> states, model.forward(window, cache));
-    hidden.push_back(std::move(states));
-  }
+  ESPARSE_ASSIGN_OR_RETURN(const std::vector<Matrix<float>> hidden, hidden_states(model));
   return compare(hidden);
 }
 

@@ -40,12 +40,15 @@ class HeldOut {
   struct Losses;
   HeldOut(const Model& dense, std::vector<std::vector<int32_t>> windows)
       : dense_(&dense), windows_(std::move(windows)) {}
+  // Of all windows, behind the last block.
+  Result<std::vector<Matrix<float>>> hidden_states(const Model& model) const;
   Losses window_losses(size_t window, MatrixView<const float> hidden) const;
 
   const Model* dense_;
   std::vector<std::vector<int32_t>> windows_;
-  std::vector<Matrix<float>> hidden_;  // of the dense model
-  std::vector<Matrix<float>> logits_;  // likewise, or empty
+  std::vector<Matrix<float>> hidden_;          // of the dense model
+  std::vector<Matrix<float>> logits_;          // likewise, or empty
+  std::vector<std::vector<double>> log_sums_;  // of these logits, row by row
   int64_t predicted_ = 0;
   double dense_nll_ = 0;
 };

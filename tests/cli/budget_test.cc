@@ -53,6 +53,8 @@ TEST(BudgetCommand, WritesNothingThatDoesNotKeepItUnlessAsked) {
 
 TEST(BudgetCommand, RefusesBeforeAnyWork) {
   const Workplace workplace("llama2-gqa-untied");
+  write_text(workplace / "mixed.yaml",
+             "saliency: wanda\npattern: 2:4\nlayers:\n  - match: '*.up_proj'\n    spense_mode: per-matrix\n");
   const auto before = workplace.files();
   const std::pair<const char*, std::vector<std::string>> kCases[] = {
       {"--budget ppl<=3%", {"--budget: \"ppl<=3%\"", "ppl<=+3%", "bytes<=0.7x"}},
@@ -73,6 +75,10 @@ TEST(BudgetCommand, RefusesBeforeAnyWork) {
   }
   expect_refused(run_line(workplace.path(), "prune model -o out --recipe magnitude --budget kl<=1"),
                  {"--calib: a budget search needs a calibration text"});
+  expect_refused(
+      run_line(workplace.path(),
+               "prune model -o out --recipe mixed.yaml --calib calib.txt --budget kl<=1 --candidates spense:1/2"),
+      {"--candidates: spense:0.5: ", "spense_mode"});
   const std::string plain = "prune model -o out --recipe magnitude ";
   expect_usage_error(run_line(workplace.path(), plain + "--candidates 2:4"), {"--candidates requires --budget"});
   expect_usage_error(run_line(workplace.path(), plain + "--write-closest"), {"--write-closest requires --budget"});
