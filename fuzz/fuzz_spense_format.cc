@@ -13,6 +13,7 @@
 #include "fuzz/fail.h"
 #include "fuzz/packed_claim.h"
 #include "io/tensor_store.h"
+#include "kernels/few.h"
 #include "kernels/isa.h"
 #include "sparse/spense_storage.h"
 
