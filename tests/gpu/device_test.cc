@@ -29,7 +29,7 @@ TEST(Device, RefusalsSayWhatIsNeeded) {
   auto device = Device::open(emulated_backend());
   const auto memory = (*device)->allocate(int64_t{1} << 40, "model weights");
   EXPECT_EQ(memory.status().kind(), StatusKind::out_of_memory);
-  EXPECT_NE(memory.status().message().find("model weights: 1.0 TiB needed"), std::string::npos)
+  EXPECT_NE(memory.status().message().find("model weights: 1.00 TiB needed"), std::string::npos)
       << memory.status().message();
   const Status status = (*device)->launched(700, "rms_norm", {8, 4096});
   EXPECT_NE(status.message().find("rms_norm [8, 4096]"), std::string::npos) << status.message();
