@@ -62,12 +62,18 @@ class Runtime {
 
 // Families of kernels: structs of function pointers, each declared in a header beside its .cu file.
 struct ElementwiseKernels;
+struct StatisticsKernels;
+struct ObsKernels;
+struct ShuffleKernels;
 
 struct Backend {
   std::string_view name;  // "cuda", "emulated"
   const Runtime* runtime = nullptr;
   const GemmLibrary* gemm = nullptr;
   const ElementwiseKernels* elementwise = nullptr;
+  const StatisticsKernels* statistics = nullptr;
+  const ObsKernels* obs = nullptr;
+  const ShuffleKernels* shuffle = nullptr;
 };
 
 // The backend of this build. unsupported, with how to get it, where esparse was built without CUDA.

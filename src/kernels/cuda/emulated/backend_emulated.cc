@@ -62,7 +62,15 @@ class EmulatedRuntime final : public Runtime {
 
 const Backend& emulated_backend() {
   static const EmulatedRuntime runtime;
-  static const Backend backend = {"emulated", &runtime, &emulated_gemm(), &emulated::elementwise_kernels()};
+  static const Backend backend = {
+      .name = "emulated",
+      .runtime = &runtime,
+      .gemm = &emulated_gemm(),
+      .elementwise = &emulated::elementwise_kernels(),
+      .statistics = &emulated::statistics_kernels(),
+      .obs = &emulated::obs_kernels(),
+      .shuffle = &emulated::shuffle_kernels(),
+  };
   return backend;
 }
 
