@@ -40,8 +40,8 @@ __global__ void thresholds_kernel(GroupThresholdsArgs args) {
         float score = args.values[members[k] * args.rows + row];
 #pragma unroll
         for (int n = 0; n <= kMost; ++n) {
-          const float larger = score > top[n] ? score : top[n];
-          score = score > top[n] ? top[n] : score;
+          const float larger = fmaxf(score, top[n]);
+          score = fminf(score, top[n]);
           top[n] = larger;
         }
       }
@@ -109,7 +109,7 @@ __global__ void sums_of_max_kernel(SumsOfMaxArgs args) {
           for (int l = 0; l < kLanes; ++l) {
             const float x = values[(own_d + b * kSideThreads) * kRunStride + r + l];
             const float t = thresholds[(own_i + a * kSideThreads) * kRunStride + r + l];
-            sums[a][b][l] += x > t ? x : t;
+            sums[a][b][l] += fmaxf(x, t);  // one instruction; scores are no NaN
           }
     __syncthreads();
   }
