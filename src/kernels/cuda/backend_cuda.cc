@@ -6,11 +6,18 @@
 namespace esparse::cuda {
 namespace device {
 const ElementwiseKernels& elementwise_kernels();
+const LinearPartsKernels& linear_parts_kernels();
 }
 
 Result<const Backend*> device_backend() {
-  static const Backend backend = {"cuda", &cuda_runtime(), &cublaslt_gemm(), &cusparselt(),
-                                  &device::elementwise_kernels()};
+  static const Backend backend = [] {
+    Backend result;
+    result.name = "cuda", result.runtime = &cuda_runtime();
+    result.gemm = &cublaslt_gemm(), result.sparse_library = &cusparselt();
+    result.elementwise = &device::elementwise_kernels();
+    result.linear_parts = &device::linear_parts_kernels();
+    return result;
+  }();
   return &backend;
 }
 
