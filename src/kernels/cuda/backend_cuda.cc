@@ -7,7 +7,7 @@ namespace esparse::cuda {
 namespace device {
 const ElementwiseKernels& elementwise_kernels();
 const LinearPartsKernels& linear_parts_kernels();
-}
+}  // namespace device
 
 Result<const Backend*> device_backend() {
   static const Backend backend = [] {

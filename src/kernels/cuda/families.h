@@ -6,7 +6,7 @@
 namespace esparse::cuda {
 struct ElementwiseKernels;
 struct LinearPartsKernels;
-}
+}  // namespace esparse::cuda
 
 namespace esparse::cuda::ESPARSE_BACKEND {
 
