@@ -62,6 +62,9 @@ class Runtime {
 
 // Families of kernels: structs of function pointers, each declared in a header beside its .cu file.
 struct ElementwiseKernels;
+struct FewLinearKernels;
+struct FewBitsKernels;
+struct PrefillLinearKernels;
 struct LinearPartsKernels;
 
 struct Backend {
@@ -69,6 +72,9 @@ struct Backend {
   const Runtime* runtime = nullptr;
   const GemmLibrary* gemm = nullptr;
   const ElementwiseKernels* elementwise = nullptr;
+  const FewLinearKernels* few_linear = nullptr;
+  const FewBitsKernels* few_bits = nullptr;
+  const PrefillLinearKernels* prefill_linear = nullptr;
   const LinearPartsKernels* linear_parts = nullptr;
 };
 

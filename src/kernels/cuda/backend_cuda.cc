@@ -4,6 +4,9 @@
 namespace esparse::cuda {
 namespace device {
 const ElementwiseKernels& elementwise_kernels();
+const FewLinearKernels& few_linear_kernels();
+const FewBitsKernels& few_bits_kernels();
+const PrefillLinearKernels& prefill_linear_kernels();
 const LinearPartsKernels& linear_parts_kernels();
 }
 
@@ -12,6 +15,9 @@ Result<const Backend*> device_backend() {
     Backend result;
     result.name = "cuda", result.runtime = &cuda_runtime();
     result.elementwise = &device::elementwise_kernels();
+    result.few_linear = &device::few_linear_kernels();
+    result.few_bits = &device::few_bits_kernels();
+    result.prefill_linear = &device::prefill_linear_kernels();
     result.linear_parts = &device::linear_parts_kernels();
     return result;
   }();

@@ -66,6 +66,9 @@ const Backend& emulated_backend() {
     Backend result;
     result.name = "emulated", result.runtime = &runtime, result.gemm = &emulated_gemm();
     result.elementwise = &emulated::elementwise_kernels();
+    result.few_linear = &emulated::few_linear_kernels();
+    result.few_bits = &emulated::few_bits_kernels();
+    result.prefill_linear = &emulated::prefill_linear_kernels();
     result.linear_parts = &emulated::linear_parts_kernels();
     return result;
   }();
