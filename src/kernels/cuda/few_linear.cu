@@ -27,6 +27,7 @@ struct Config {
   static constexpr int kTiles = tiles, kBlocks = row_blocks, kRowWarps = row_warps, kColumnWarps = column_warps;
   static constexpr int kThreads = 32 * row_warps * column_warps, kRows = 16 * row_blocks * row_warps;
   static constexpr int kPitch = column_warps * kSparsePanel * 2;  // bytes of one token in a stage
+  static constexpr int kBlocksAtOnce = tiles <= 2 ? 2 : 1;        // on a multiprocessor, at least
 };
 
 template <typename C>
@@ -288,7 +289,7 @@ __device__ __forceinline__ void store_rows(const FewArgs& args, int64_t first_ro
 __device__ __forceinline__ int stages_of(int columns, int width) { return (columns + width - 1) / width; }
 
 template <typename C>
-__global__ void __launch_bounds__(C::kThreads) few_kernel(FewArgs args) {
+__global__ void __launch_bounds__(C::kThreads, C::kBlocksAtOnce) few_kernel(FewArgs args) {
   const int sparse_blocks = args.stacked ? (args.sparse_rows + C::kRows - 1) / C::kRows : 0;
   const bool below = args.stacked && static_cast<int>(blockIdx.x) >= sparse_blocks;  // in the dense rows
   const int block = static_cast<int>(blockIdx.x) - (below ? sparse_blocks : 0);
