@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/launch_types.h"
+#include "kernels/cuda/sparse_library.h"
 
 namespace esparse::cuda {
 
@@ -71,6 +72,7 @@ struct Backend {
   std::string_view name;  // "cuda", "emulated"
   const Runtime* runtime = nullptr;
   const GemmLibrary* gemm = nullptr;
+  const SparseLibrary* sparse_library = nullptr;
   const ElementwiseKernels* elementwise = nullptr;
   const FewLinearKernels* few_linear = nullptr;
   const FewBitsKernels* few_bits = nullptr;

@@ -1,5 +1,7 @@
 #include "kernels/cuda/backend.h"
+#include "kernels/cuda/gemm_cublaslt.h"
 #include "kernels/cuda/runtime_cuda.h"
+#include "kernels/cuda/sparse_cusparselt.h"
 
 namespace esparse::cuda {
 namespace device {
@@ -14,6 +16,7 @@ Result<const Backend*> device_backend() {
   static const Backend backend = [] {
     Backend result;
     result.name = "cuda", result.runtime = &cuda_runtime();
+    result.gemm = &cublaslt_gemm(), result.sparse_library = &cusparselt();
     result.elementwise = &device::elementwise_kernels();
     result.few_linear = &device::few_linear_kernels();
     result.few_bits = &device::few_bits_kernels();
