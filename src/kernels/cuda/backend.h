@@ -63,6 +63,9 @@ class Runtime {
 
 // Families of kernels: structs of function pointers, each declared in a header beside its .cu file.
 struct ElementwiseKernels;
+struct FewLinearKernels;
+struct FewBitsKernels;
+struct PrefillLinearKernels;
 struct LinearPartsKernels;
 
 struct Backend {
@@ -71,6 +74,9 @@ struct Backend {
   const GemmLibrary* gemm = nullptr;
   const SparseLibrary* sparse_library = nullptr;
   const ElementwiseKernels* elementwise = nullptr;
+  const FewLinearKernels* few_linear = nullptr;
+  const FewBitsKernels* few_bits = nullptr;
+  const PrefillLinearKernels* prefill_linear = nullptr;
   const LinearPartsKernels* linear_parts = nullptr;
 };
 

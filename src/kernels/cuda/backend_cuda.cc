@@ -6,6 +6,9 @@
 namespace esparse::cuda {
 namespace device {
 const ElementwiseKernels& elementwise_kernels();
+const FewLinearKernels& few_linear_kernels();
+const FewBitsKernels& few_bits_kernels();
+const PrefillLinearKernels& prefill_linear_kernels();
 const LinearPartsKernels& linear_parts_kernels();
 }  // namespace device
 
@@ -15,6 +18,9 @@ Result<const Backend*> device_backend() {
     result.name = "cuda", result.runtime = &cuda_runtime();
     result.gemm = &cublaslt_gemm(), result.sparse_library = &cusparselt();
     result.elementwise = &device::elementwise_kernels();
+    result.few_linear = &device::few_linear_kernels();
+    result.few_bits = &device::few_bits_kernels();
+    result.prefill_linear = &device::prefill_linear_kernels();
     result.linear_parts = &device::linear_parts_kernels();
     return result;
   }();

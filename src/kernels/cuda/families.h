@@ -5,12 +5,18 @@
 
 namespace esparse::cuda {
 struct ElementwiseKernels;
+struct FewLinearKernels;
+struct FewBitsKernels;
+struct PrefillLinearKernels;
 struct LinearPartsKernels;
 }  // namespace esparse::cuda
 
 namespace esparse::cuda::ESPARSE_BACKEND {
 
 const ElementwiseKernels& elementwise_kernels();
+const FewLinearKernels& few_linear_kernels();
+const FewBitsKernels& few_bits_kernels();
+const PrefillLinearKernels& prefill_linear_kernels();
 const LinearPartsKernels& linear_parts_kernels();
 
 }  // namespace esparse::cuda::ESPARSE_BACKEND

@@ -77,6 +77,9 @@ const Backend& emulated_backend() {
     result.name = "emulated", result.runtime = &runtime, result.gemm = &emulated_gemm();
     result.sparse_library = &emulated_sparse_library();
     result.elementwise = &emulated::elementwise_kernels();
+    result.few_linear = &emulated::few_linear_kernels();
+    result.few_bits = &emulated::few_bits_kernels();
+    result.prefill_linear = &emulated::prefill_linear_kernels();
     result.linear_parts = &emulated::linear_parts_kernels();
     return result;
   }();
