@@ -91,17 +91,22 @@ Result<std::vector<DeviceContender>> DeviceColdWeights::ours(DeviceOperands& ope
     copies = copies_of(weight.bytes());
     ours_.push_back(std::move(weight));
   }
-  const int64_t needed = linear_scratch_bytes(ours_.front(), operands.tokens);
-  if (needed > scratch_bytes_) {
+  const int64_t needed = linear_scratch_bytes(*device_, ours_.front(), operands.tokens);
+  if (needed > scratch_.memory.bytes()) {
     ESPARSE_ASSIGN_OR_RETURN(scratch_, make_linear_scratch(*device_, needed));
-    scratch_bytes_ = needed;
   }
   const LinearOutput y{operands.y.data(), operands.type, false, operands.out};
-  return std::vector<DeviceContender>{
-      {"library", ours_.front().bytes(), static_cast<int64_t>(ours_.size()), [this, &operands, y](int64_t copy) {
-         return device_linear(*device_, ours_[static_cast<size_t>(copy)], operands.x.data(), operands.tokens, nullptr,
-                              y, scratch_);
-       }}};
+  const DeviceForm form = ours_.front().form();
+  std::vector<DeviceContender> contenders;
+  for (const DevicePath path : possible_paths(form, device_->info(), operands.tokens))
+    contenders.push_back({fmt::format("{} {}", path_name(path), form_name(form)), ours_.front().bytes(),
+                          static_cast<int64_t>(ours_.size()), [this, &operands, y, path](int64_t copy) {
+                            DeviceWeight& weight = ours_[static_cast<size_t>(copy)];
+                            weight.plan.paths.fill(path);
+                            return device_linear(*device_, weight, operands.x.data(), operands.tokens, nullptr, y,
+                                                 scratch_);
+                          }});
+  return contenders;
 }
 
 }  // namespace esparse

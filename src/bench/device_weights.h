@@ -41,7 +41,6 @@ class DeviceColdWeights {
   std::vector<std::unique_ptr<cuda::LibraryWeight>> library_;
   std::vector<DeviceWeight> ours_;
   LinearScratch scratch_;
-  int64_t scratch_bytes_ = 0;
 };
 
 }  // namespace esparse
