@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/launch_types.h"
+#include "kernels/cuda/sparse_library.h"
 
 namespace esparse::cuda {
 
@@ -65,15 +66,24 @@ struct ElementwiseKernels;
 struct StatisticsKernels;
 struct ObsKernels;
 struct ShuffleKernels;
+struct FewLinearKernels;
+struct FewBitsKernels;
+struct PrefillLinearKernels;
+struct LinearPartsKernels;
 
 struct Backend {
   std::string_view name;  // "cuda", "emulated"
   const Runtime* runtime = nullptr;
   const GemmLibrary* gemm = nullptr;
+  const SparseLibrary* sparse_library = nullptr;
   const ElementwiseKernels* elementwise = nullptr;
   const StatisticsKernels* statistics = nullptr;
   const ObsKernels* obs = nullptr;
   const ShuffleKernels* shuffle = nullptr;
+  const FewLinearKernels* few_linear = nullptr;
+  const FewBitsKernels* few_bits = nullptr;
+  const PrefillLinearKernels* prefill_linear = nullptr;
+  const LinearPartsKernels* linear_parts = nullptr;
 };
 
 // The backend of this build. unsupported, with how to get it, where esparse was built without CUDA.

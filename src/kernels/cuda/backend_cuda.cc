@@ -1,24 +1,35 @@
 #include "kernels/cuda/backend.h"
+#include "kernels/cuda/gemm_cublaslt.h"
 #include "kernels/cuda/runtime_cuda.h"
+#include "kernels/cuda/sparse_cusparselt.h"
 
 namespace esparse::cuda {
 namespace device {
 const ElementwiseKernels& elementwise_kernels();
-const StatisticsKernels& statistics_kernels();
-const ObsKernels& obs_kernels();
 const ShuffleKernels& shuffle_kernels();
+const ObsKernels& obs_kernels();
+const StatisticsKernels& statistics_kernels();
+const FewLinearKernels& few_linear_kernels();
+const FewBitsKernels& few_bits_kernels();
+const PrefillLinearKernels& prefill_linear_kernels();
+const LinearPartsKernels& linear_parts_kernels();
 }  // namespace device
 
 Result<const Backend*> device_backend() {
-  static const Backend backend = {
-      .name = "cuda",
-      .runtime = &cuda_runtime(),
-      .gemm = nullptr,
-      .elementwise = &device::elementwise_kernels(),
-      .statistics = &device::statistics_kernels(),
-      .obs = &device::obs_kernels(),
-      .shuffle = &device::shuffle_kernels(),
-  };
+  static const Backend backend = [] {
+    Backend result;
+    result.name = "cuda", result.runtime = &cuda_runtime();
+    result.gemm = &cublaslt_gemm(), result.sparse_library = &cusparselt();
+    result.elementwise = &device::elementwise_kernels();
+    result.few_linear = &device::few_linear_kernels();
+    result.few_bits = &device::few_bits_kernels();
+    result.prefill_linear = &device::prefill_linear_kernels();
+    result.linear_parts = &device::linear_parts_kernels();
+    result.shuffle = &device::shuffle_kernels();
+    result.obs = &device::obs_kernels();
+    result.statistics = &device::statistics_kernels();
+    return result;
+  }();
   return &backend;
 }
 

@@ -8,6 +8,10 @@ struct ElementwiseKernels;
 struct StatisticsKernels;
 struct ObsKernels;
 struct ShuffleKernels;
+struct FewLinearKernels;
+struct FewBitsKernels;
+struct PrefillLinearKernels;
+struct LinearPartsKernels;
 }  // namespace esparse::cuda
 
 namespace esparse::cuda::ESPARSE_BACKEND {
@@ -16,5 +20,9 @@ const ElementwiseKernels& elementwise_kernels();
 const StatisticsKernels& statistics_kernels();
 const ObsKernels& obs_kernels();
 const ShuffleKernels& shuffle_kernels();
+const FewLinearKernels& few_linear_kernels();
+const FewBitsKernels& few_bits_kernels();
+const PrefillLinearKernels& prefill_linear_kernels();
+const LinearPartsKernels& linear_parts_kernels();
 
 }  // namespace esparse::cuda::ESPARSE_BACKEND
