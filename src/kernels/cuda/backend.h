@@ -62,12 +62,14 @@ class Runtime {
 
 // Families of kernels: structs of function pointers, each declared in a header beside its .cu file.
 struct ElementwiseKernels;
+struct LinearPartsKernels;
 
 struct Backend {
   std::string_view name;  // "cuda", "emulated"
   const Runtime* runtime = nullptr;
   const GemmLibrary* gemm = nullptr;
   const ElementwiseKernels* elementwise = nullptr;
+  const LinearPartsKernels* linear_parts = nullptr;
 };
 
 // The backend of this build. unsupported, with how to get it, where esparse was built without CUDA.

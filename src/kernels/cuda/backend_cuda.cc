@@ -4,10 +4,17 @@
 namespace esparse::cuda {
 namespace device {
 const ElementwiseKernels& elementwise_kernels();
+const LinearPartsKernels& linear_parts_kernels();
 }
 
 Result<const Backend*> device_backend() {
-  static const Backend backend = {"cuda", &cuda_runtime(), nullptr, &device::elementwise_kernels()};
+  static const Backend backend = [] {
+    Backend result;
+    result.name = "cuda", result.runtime = &cuda_runtime();
+    result.elementwise = &device::elementwise_kernels();
+    result.linear_parts = &device::linear_parts_kernels();
+    return result;
+  }();
   return &backend;
 }
 

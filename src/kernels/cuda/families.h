@@ -5,10 +5,12 @@
 
 namespace esparse::cuda {
 struct ElementwiseKernels;
+struct LinearPartsKernels;
 }
 
 namespace esparse::cuda::ESPARSE_BACKEND {
 
 const ElementwiseKernels& elementwise_kernels();
+const LinearPartsKernels& linear_parts_kernels();
 
 }  // namespace esparse::cuda::ESPARSE_BACKEND

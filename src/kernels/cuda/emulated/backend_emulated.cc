@@ -62,7 +62,13 @@ class EmulatedRuntime final : public Runtime {
 
 const Backend& emulated_backend() {
   static const EmulatedRuntime runtime;
-  static const Backend backend = {"emulated", &runtime, &emulated_gemm(), &emulated::elementwise_kernels()};
+  static const Backend backend = [] {
+    Backend result;
+    result.name = "emulated", result.runtime = &runtime, result.gemm = &emulated_gemm();
+    result.elementwise = &emulated::elementwise_kernels();
+    result.linear_parts = &emulated::linear_parts_kernels();
+    return result;
+  }();
   return backend;
 }
 
