@@ -1,5 +1,7 @@
 #include "bench/engine_rows.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/byte_size.h"
@@ -67,19 +69,30 @@ Result<std::vector<EngineRow>> bench_engines(std::span<const EngineSubject> subj
   return rows;
 }
 
-std::string engine_rows_text(const Machine& machine, std::span<const EngineRow> rows) {
-  Table table({"model", "prompt", "prefill s", "tokens/s", "ratio", "written", "ms/token", "tokens/s", "ratio",
-               "weights", "of linears"});
+std::string engine_rows_text(const std::string& machine, std::span<const EngineRow> rows) {
+  const bool on_gpu = std::ranges::any_of(rows, [](const EngineRow& row) { return row.memory.workspace > 0; });
+  std::vector<std::string> columns = {"model",    "prompt",   "prefill s", "tokens/s", "ratio",     "written",
+                                      "ms/token", "tokens/s", "ratio",     "weights",  "of linears"};
+  if (on_gpu) columns.insert(columns.end(), {"keys, values", "workspace"});
+  Table table(columns);
   for (const EngineRow& row : rows) {
     const EngineTimes& times = row.times;
-    table.add_row({row.name, std::to_string(times.prompt_tokens), fmt::format("{:.3f}", times.prefill_seconds),
-                   fmt::format("{:.1f}", static_cast<double>(times.prompt_tokens) / times.prefill_seconds),
-                   fmt::format("{:.2f}x", row.prefill_ratio), std::to_string(times.gen_tokens),
-                   fmt::format("{:.2f}", times.decode_seconds_per_token * 1e3),
-                   fmt::format("{:.1f}", 1 / times.decode_seconds_per_token), fmt::format("{:.2f}x", row.decode_ratio),
-                   format_bytes(row.memory.weights), format_bytes(row.memory.linears)});
+    std::vector<std::string> cells = {
+        row.name,
+        std::to_string(times.prompt_tokens),
+        fmt::format("{:.3f}", times.prefill_seconds),
+        fmt::format("{:.1f}", static_cast<double>(times.prompt_tokens) / times.prefill_seconds),
+        fmt::format("{:.2f}x", row.prefill_ratio),
+        std::to_string(times.gen_tokens),
+        fmt::format("{:.2f}", times.decode_seconds_per_token * 1e3),
+        fmt::format("{:.1f}", 1 / times.decode_seconds_per_token),
+        fmt::format("{:.2f}x", row.decode_ratio),
+        format_bytes(row.memory.weights),
+        format_bytes(row.memory.linears)};
+    if (on_gpu) cells.insert(cells.end(), {format_bytes(times.kv_bytes), format_bytes(row.memory.workspace)});
+    table.add_row(cells);
   }
-  std::string text = machine.line() + "\n" + table.text();
+  std::string text = machine + "\n" + table.text();
   if (rows.size() == 2)
     text += fmt::format(
         "{}: {:.3f}x the memory of {}, its linears {:.3f}x; {} turns\n", rows[0].name,
@@ -88,7 +101,7 @@ std::string engine_rows_text(const Machine& machine, std::span<const EngineRow> 
   return text;
 }
 
-Json engine_rows_json(const Machine& machine, std::span<const EngineRow> rows) {
+Json engine_rows_json(Json machine, std::span<const EngineRow> rows) {
   Json list = Json::array();
   for (const EngineRow& row : rows)
     list.push_back({{"model", row.name},
@@ -100,8 +113,10 @@ Json engine_rows_json(const Machine& machine, std::span<const EngineRow> rows) {
                     {"decode_speedup", row.decode_ratio},
                     {"weight_bytes", row.memory.weights},
                     {"linear_bytes", row.memory.linears},
+                    {"kv_bytes", row.times.kv_bytes},
+                    {"workspace_bytes", row.memory.workspace},
                     {"repetitions", row.repetitions}});
-  return {{"machine", machine_json(machine)}, {"rows", list}};
+  return {{"machine", std::move(machine)}, {"rows", list}};
 }
 
 }  // namespace esparse

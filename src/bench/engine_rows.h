@@ -43,7 +43,8 @@ struct EngineRow {
 Result<std::vector<EngineRow>> bench_engines(std::span<const EngineSubject> subjects, const EngineBenchOptions& options,
                                              const std::function<void()>& on_turn);
 
-std::string engine_rows_text(const Machine& machine, std::span<const EngineRow> rows);
-Json engine_rows_json(const Machine& machine, std::span<const EngineRow> rows);
+// `machine` is a line for people, or what machine_json() and gpu_json() say.
+std::string engine_rows_text(const std::string& machine, std::span<const EngineRow> rows);
+Json engine_rows_json(Json machine, std::span<const EngineRow> rows);
 
 }  // namespace esparse

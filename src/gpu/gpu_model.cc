@@ -8,9 +8,7 @@
 namespace esparse {
 namespace {
 
-cuda::Element element_of(DType dtype) {
-  return dtype == DType::f32 ? cuda::Element::f32 : device_element(dtype);
-}
+cuda::Element element_of(DType dtype) { return dtype == DType::f32 ? cuda::Element::f32 : device_element(dtype); }
 
 // Copies what stands around the linears, and counts.
 class Upload {
@@ -128,8 +126,8 @@ Result<GpuModel> GpuModel::upload(Device& device, const Model& model) {
 }
 
 int64_t GpuModel::scratch_bytes(int64_t max_tokens) const {
-  int64_t most = std::max({head.scratch_bytes(max_tokens), project_in.scratch_bytes(max_tokens),
-                           project_out.scratch_bytes(max_tokens)});
+  int64_t most = std::max(
+      {head.scratch_bytes(max_tokens), project_in.scratch_bytes(max_tokens), project_out.scratch_bytes(max_tokens)});
   for (const GpuBlock& block : blocks)
     for (const LinearStack* stack : {&block.qkv, &block.o, &block.inner, &block.down})
       most = std::max(most, stack->scratch_bytes(max_tokens));

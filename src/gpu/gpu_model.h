@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "gpu/device.h"
 #include "gpu/linear_stack.h"
+#include "model/engine.h"
 #include "model/model.h"
 
 namespace esparse {
@@ -20,9 +21,9 @@ struct GpuNorm {
 struct GpuBlock {
   int64_t window = 0;
   GpuNorm attention_norm, mlp_norm;
-  DeviceBytes q_norm, k_norm;               // f32 [head_dim], or empty
-  DeviceBytes attention_order, mlp_order;   // int32 [hidden_size], or empty
-  LinearStack qkv, o, inner, down;          // inner: gate and up, or up alone
+  DeviceBytes q_norm, k_norm;              // f32 [head_dim], or empty
+  DeviceBytes attention_order, mlp_order;  // int32 [hidden_size], or empty
+  LinearStack qkv, o, inner, down;         // inner: gate and up, or up alone
 };
 
 // An embedding table, read row by row.

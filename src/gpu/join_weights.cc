@@ -28,8 +28,8 @@ JoinedWeight join(std::span<const DenseView> parts) {
 }
 
 JoinedWeight join(std::span<const NmView> parts) {
-  const auto owned = std::make_shared<NmMatrix>(
-      NmMatrix{.pattern = parts[0].pattern, .dtype = parts[0].dtype, .in_features = parts[0].in_features});
+  const auto owned = std::make_shared<NmMatrix>();
+  owned->pattern = parts[0].pattern, owned->dtype = parts[0].dtype, owned->in_features = parts[0].in_features;
   for (const NmView& part : parts) {
     append(owned->values, part.values, part.values_bytes());
     append(owned->bitmask, part.bitmask, part.bitmask_bytes());
@@ -39,15 +39,14 @@ JoinedWeight join(std::span<const NmView> parts) {
 }
 
 JoinedWeight join(std::span<const BitmapView> parts) {
-  const auto owned =
-      std::make_shared<BitmapMatrix>(BitmapMatrix{.dtype = parts[0].dtype, .in_features = parts[0].in_features});
+  const auto owned = std::make_shared<BitmapMatrix>();
+  owned->dtype = parts[0].dtype, owned->in_features = parts[0].in_features;
   owned->row_offsets = {0};
   for (const BitmapView& part : parts) {
     const int64_t before = owned->row_offsets.back();
     append(owned->values, part.values, part.values_bytes());
     append(owned->bitmask, part.bitmask, part.bitmask_bytes());
-    for (int64_t row = 1; row <= part.out_features; ++row)
-      owned->row_offsets.push_back(before + part.row_offsets[row]);
+    for (int64_t row = 1; row <= part.out_features; ++row) owned->row_offsets.push_back(before + part.row_offsets[row]);
     owned->out_features += part.out_features;
   }
   return {owned->view(), owned};
@@ -63,8 +62,8 @@ std::optional<JoinedWeight> join_as(std::span<const WeightView> weights) {
   for (const WeightView& weight : weights) {
     const auto* part = std::get_if<View>(&weight);
     if (part == nullptr) return std::nullopt;
-    if (!parts.empty() && (part->dtype != parts[0].dtype || part->in_features != parts[0].in_features ||
-                           !alike(*part, parts[0])))
+    if (!parts.empty() &&
+        (part->dtype != parts[0].dtype || part->in_features != parts[0].in_features || !alike(*part, parts[0])))
       return std::nullopt;
     parts.push_back(*part);
   }

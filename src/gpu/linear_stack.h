@@ -27,7 +27,8 @@ class LinearStack {
   const DeviceWeight& weight() const { return parts_.front().weight; }
 
   // y [tokens, out_features], x [tokens, in_features] of the type of the upload (device_linear.h).
-  Status apply(Device& device, const void* x, int64_t tokens, const LinearOutput& y, const LinearScratch& scratch) const;
+  Status apply(Device& device, const void* x, int64_t tokens, const LinearOutput& y,
+               const LinearScratch& scratch) const;
   // The same where rows of y follow one another without gaps.
   Status apply(Device& device, const void* x, int64_t tokens, void* y, cuda::Element y_type, bool add,
                const LinearScratch& scratch) const {

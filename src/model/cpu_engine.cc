@@ -9,8 +9,7 @@ namespace esparse {
 namespace {
 
 struct CpuSequence final : Sequence {
-  CpuSequence(int64_t tokens, KvCache kv, int64_t bytes)
-      : Sequence(tokens), cache(std::move(kv)), cache_bytes(bytes) {}
+  CpuSequence(int64_t tokens, KvCache kv, int64_t bytes) : Sequence(tokens), cache(std::move(kv)), cache_bytes(bytes) {}
   int64_t kv_bytes() const override { return cache_bytes; }
 
   KvCache cache;
@@ -56,8 +55,8 @@ Result<std::unique_ptr<Sequence>> CpuEngine::make_sequence(const SequenceOptions
 }
 
 Result<std::unique_ptr<Sequence>> CpuEngine::make_scratch(int64_t capacity) {
-  return std::unique_ptr<Sequence>(std::make_unique<CpuSequence>(
-      capacity, model_.make_scratch(capacity), layer_bytes(config(), capacity, DType::f32)));
+  return std::unique_ptr<Sequence>(std::make_unique<CpuSequence>(capacity, model_.make_scratch(capacity),
+                                                                 layer_bytes(config(), capacity, DType::f32)));
 }
 
 Status CpuEngine::forward(std::span<const int32_t> tokens, Sequence& sequence, LogitsOf) {

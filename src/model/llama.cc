@@ -155,9 +155,7 @@ void LlamaModel::logits(MatrixView<const float> hidden, MatrixView<float> logits
 }
 
 ModelEnds LlamaModel::ends() const {
-  return {.embedding = &embedding_,
-          .head = config_.tie_embeddings ? &embedding_ : &head_,
-          .final_norm = &final_norm_};
+  return {.embedding = &embedding_, .head = config_.tie_embeddings ? &embedding_ : &head_, .final_norm = &final_norm_};
 }
 
 }  // namespace

@@ -44,9 +44,8 @@ Result<EngineTimes> time_engine(Engine& engine, int64_t prompt_tokens, int64_t g
                                 DType kv_dtype) {
   ESPARSE_RETURN_IF_ERROR(check_counts(engine.config(), prompt_tokens, gen_tokens, repetitions));
   const std::vector<int32_t> prompt = prompt_of(prompt_tokens, engine.config().vocab_size);
-  ESPARSE_ASSIGN_OR_RETURN(
-      const std::unique_ptr<Sequence> sequence,
-      engine.make_sequence({.capacity = prompt_tokens + gen_tokens, .kv_dtype = kv_dtype}));
+  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Sequence> sequence,
+                           engine.make_sequence({.capacity = prompt_tokens + gen_tokens, .kv_dtype = kv_dtype}));
   std::vector<double> prefill, decode;
   for (int64_t repetition = 0; repetition < repetitions; ++repetition) {
     sequence->set_length(0);

@@ -96,7 +96,8 @@ TEST(Generate, StopsAtEos) {
 TEST(Generate, EndsWhereTheModelHasNoPositionLeft) {
   const Opened opened = open(8);
   const int64_t positions = opened.session.model->config().max_positions;
-  auto result = generate(*opened.engine, *opened.session.tokenizer, "x", tokens(positions + 100), [](std::string_view) {});
+  auto result =
+      generate(*opened.engine, *opened.session.tokenizer, "x", tokens(positions + 100), [](std::string_view) {});
   ASSERT_TRUE(result.ok()) << result.status().message();
   EXPECT_EQ(static_cast<int64_t>(result->new_ids.size()), positions - 8 + 1);
 }

@@ -29,9 +29,9 @@ __global__ void general_kernel(AttentionArgs args) {
   const int64_t place = (static_cast<int64_t>(row) * args.heads + head) * d;
   const T* keys = static_cast<const T*>(args.keys) + kv_head * args.capacity * d;
   const T* values = static_cast<const T*>(args.values) + kv_head * args.capacity * d;
-  float* q = dynamic_shared<float>();          // [head_dim]
-  float* sum = q + d;                          // [head_dim]
-  float* p = sum + d;                          // [kThreads]
+  float* q = dynamic_shared<float>();  // [head_dim]
+  float* sum = q + d;                  // [head_dim]
+  float* p = sum + d;                  // [kThreads]
   for (int k = me; k < d; k += kThreads) q[k] = to_float(static_cast<const T*>(args.q)[place + k]), sum[k] = 0;
   __syncthreads();
 
@@ -54,7 +54,8 @@ __global__ void general_kernel(AttentionArgs args) {
     total = total * shrink + block_sum(mine);  // its barriers let all see p
     for (int k = me; k < d; k += kThreads) {
       float part = 0;
-      for (int key = 0; key < count; ++key) part += p[key] * to_float(values[static_cast<int64_t>(first + key) * d + k]);
+      for (int key = 0; key < count; ++key)
+        part += p[key] * to_float(values[static_cast<int64_t>(first + key) * d + k]);
       sum[k] = sum[k] * shrink + part;
     }
     __syncthreads();  // p has been read

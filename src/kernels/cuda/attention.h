@@ -24,7 +24,7 @@ struct AttentionArgs {
 };
 
 struct AttentionKernels {
-  LaunchCode (*decode)(const AttentionArgs& args, Stream stream);   // rows = 1
+  LaunchCode (*decode)(const AttentionArgs& args, Stream stream);  // rows = 1
   LaunchCode (*prefill)(const AttentionArgs& args, Stream stream);
   LaunchCode (*general)(const AttentionArgs& args, Stream stream);
 };

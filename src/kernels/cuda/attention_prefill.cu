@@ -36,7 +36,8 @@ __device__ __forceinline__ void copy_tile(const T* keys, const T* values, int fi
     const int key = i / kChunks, chunk = i % kChunks;
     const int64_t source = static_cast<int64_t>(min(first + key, last)) * kHeadDim + chunk * 8;
     copy_async_16(stage + key * Shared::kKeyStride + chunk * 16, keys + source, 16);
-    copy_async_16(stage + kTileKeys * Shared::kKeyStride + key * Shared::kValueStride + chunk * 16, values + source, 16);
+    copy_async_16(stage + kTileKeys * Shared::kKeyStride + key * Shared::kValueStride + chunk * 16, values + source,
+                  16);
   }
   end_copy_group();
 }

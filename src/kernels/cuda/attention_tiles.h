@@ -70,10 +70,9 @@ struct AttentionWarp {
       load_run<kKeyRun>(key + (4 * step + t) * kKeyRun, b);
 #pragma unroll
       for (int i = 0; i < kKeyRun / 4; ++i)
-        mma_16x8x16<T>(d,
-                       {query[step][0][2 * i], query[step][1][2 * i], query[step][0][2 * i + 1],
-                        query[step][1][2 * i + 1]},
-                       {b[2 * i], b[2 * i + 1]});
+        mma_16x8x16<T>(
+            d, {query[step][0][2 * i], query[step][1][2 * i], query[step][0][2 * i + 1], query[step][1][2 * i + 1]},
+            {b[2 * i], b[2 * i + 1]});
     }
   }
 

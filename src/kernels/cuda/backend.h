@@ -61,15 +61,21 @@ class Runtime {
 };
 
 // Families of kernels: structs of function pointers, each declared in a header beside its .cu file.
+struct AttentionKernels;
 struct ElementwiseKernels;
+struct HeadKernels;
 struct LinearPartsKernels;
+struct TokenKernels;
 
 struct Backend {
   std::string_view name;  // "cuda", "emulated"
   const Runtime* runtime = nullptr;
   const GemmLibrary* gemm = nullptr;
+  const AttentionKernels* attention = nullptr;
   const ElementwiseKernels* elementwise = nullptr;
+  const HeadKernels* heads = nullptr;
   const LinearPartsKernels* linear_parts = nullptr;
+  const TokenKernels* tokens = nullptr;
 };
 
 // The backend of this build. unsupported, with how to get it, where esparse was built without CUDA.

@@ -104,7 +104,8 @@ LaunchCode activation_of(const ActivationArgs& args, Stream stream) {
   constexpr unsigned kThreads = 128, kMostRows = 65535;
   const bool wide = args.width % 8 == 0;
   const unsigned run = kThreads * (wide ? 8 : 1);
-  const dim3 grid((static_cast<unsigned>(args.width) + run - 1) / run, min(static_cast<unsigned>(args.tokens), kMostRows));
+  const dim3 grid((static_cast<unsigned>(args.width) + run - 1) / run,
+                  min(static_cast<unsigned>(args.tokens), kMostRows));
   return wide ? launch(activation_kernel<T, 8>, grid, dim3(kThreads), 0, stream, args)
               : launch(activation_kernel<T, 1>, grid, dim3(kThreads), 0, stream, args);
 }

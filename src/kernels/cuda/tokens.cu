@@ -28,8 +28,7 @@ __device__ __forceinline__ BestPart better(BestPart a, BestPart b) {
 __device__ __forceinline__ BestPart block_best(BestPart mine) {
   __shared__ BestPart parts[kWarp];
   for (int step = kWarp / 2; step > 0; step /= 2) {
-    const BestPart other = {__shfl_xor_sync(0xffffffffu, mine.value, step),
-                            __shfl_xor_sync(0xffffffffu, mine.id, step),
+    const BestPart other = {__shfl_xor_sync(0xffffffffu, mine.value, step), __shfl_xor_sync(0xffffffffu, mine.id, step),
                             __shfl_xor_sync(0xffffffffu, mine.flags, step)};
     mine = better(mine, other);
   }

@@ -7,7 +7,7 @@ namespace esparse::cuda {
 
 // y[t] (+)= table[ids[t] + offset].
 struct EmbedArgs {
-  const void* table;  // [rows, width] of `table_type`
+  const void* table;   // [rows, width] of `table_type`
   const int32_t* ids;  // [tokens], each within the table; not checked here
   int offset;
   void* y;  // [tokens, width] of `type`

@@ -65,8 +65,11 @@ const Backend& emulated_backend() {
   static const Backend backend = [] {
     Backend result;
     result.name = "emulated", result.runtime = &runtime, result.gemm = &emulated_gemm();
+    result.attention = &emulated::attention_kernels();
     result.elementwise = &emulated::elementwise_kernels();
+    result.heads = &emulated::head_kernels();
     result.linear_parts = &emulated::linear_parts_kernels();
+    result.tokens = &emulated::token_kernels();
     return result;
   }();
   return backend;
