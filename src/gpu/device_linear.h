@@ -22,14 +22,16 @@ struct LinearOutput {
 struct LinearScratch {
   DeviceBytes memory;
 };
-// What one product needs for up to `max_tokens` tokens.
-int64_t linear_scratch_bytes(const DeviceWeight& weight, int64_t max_tokens);
+// What products of up to `max_tokens` tokens need, whatever the plan.
+int64_t linear_scratch_bytes(const Device& device, const DeviceWeight& weight, int64_t max_tokens);
 // `bytes`: the most that any of the weights needs.
 Result<LinearScratch> make_linear_scratch(Device& device, int64_t bytes);
 
 // x [tokens, in_features] of weight.type, rows without gaps; bias [out_features] f32 on the device, or null; y must not
-// overlap x. Sums in f32. Asynchronous, no allocation, no waiting: may be captured into a graph once the same shape has
-// run before.
+// overlap x. Goes the way that weight.plan names for this number of tokens. Sums in f32; a 16-bit y is rounded once,
+// twice where two products make it (Spense whose columns are dense) or where a bias is rounded to its type (library,
+// expand). Asynchronous, no allocation, no waiting: may be captured into a graph once the same shape has run before.
+// Refuses a path that this GPU or weight has not.
 Status device_linear(Device& device, const DeviceWeight& weight, const void* x, int64_t tokens, const float* bias,
                      const LinearOutput& y, const LinearScratch& scratch);
 

@@ -41,14 +41,13 @@ __device__ __forceinline__ void read_keys(const AttentionArgs& args, const KeyRa
     state.score(row(keys, g), t, scores[0]);
     state.score(row(keys, g + 8), t, scores[1]);
     float largest[2] = {-INFINITY, -INFINITY};
-#pragma unroll
-    for (int half = 0; half < 2; ++half)
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const bool seen = first + 8 * half + 2 * t + i % 2 < range.end;
-        scores[half][i] = seen ? scores[half][i] * scale : -INFINITY;
-        largest[i / 2] = fmaxf(largest[i / 2], scores[half][i]);
-      }
+    ESPARSE_UNROLL
+    for (int half = 0; half < 2; ++half) ESPARSE_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const bool seen = first + 8 * half + 2 * t + i % 2 < range.end;
+      scores[half][i] = seen ? scores[half][i] * scale : -INFINITY;
+      largest[i / 2] = fmaxf(largest[i / 2], scores[half][i]);
+    }
     state.raise(largest[0], largest[1]);
     uint32_t p[4];
     state.weigh(scores[0], scores[1], p);

@@ -53,10 +53,10 @@ __device__ __forceinline__ void read_tile(const std::byte* stage, int first, int
   };
   float scores[kTileKeys / 8][4];
   float largest[2] = {-INFINITY, -INFINITY};
-#pragma unroll
+  ESPARSE_UNROLL
   for (int eight = 0; eight < kTileKeys / 8; ++eight) {
     state.score(key_row(8 * eight + g), t, scores[eight]);
-#pragma unroll
+    ESPARSE_UNROLL
     for (int i = 0; i < 4; ++i) {
       const int behind = position + i / 2 * 8 - (first + 8 * eight + 2 * t + i % 2);  // of the key, by tokens
       const bool seen = behind >= 0 && (window == 0 || behind < window);
@@ -65,7 +65,7 @@ __device__ __forceinline__ void read_tile(const std::byte* stage, int first, int
     }
   }
   state.raise(largest[0], largest[1]);
-#pragma unroll
+  ESPARSE_UNROLL
   for (int sixteen = 0; sixteen < kTileKeys / 16; ++sixteen) {
     uint32_t p[4];
     state.weigh(scores[2 * sixteen], scores[2 * sixteen + 1], p);

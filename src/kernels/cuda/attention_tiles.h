@@ -46,17 +46,15 @@ struct AttentionWarp {
   float largest[2], total[2];                       // scores in powers of two, of this lane's columns; both rows
 
   __device__ __forceinline__ void start(const T* row, const T* row_8, int t) {
-#pragma unroll
+    ESPARSE_UNROLL
     for (int step = 0; step < Tile::kKeySteps; ++step) {
       load_run<kKeyRun>(row + (4 * step + t) * kKeyRun, query[step][0]);
       load_run<kKeyRun>(row_8 + (4 * step + t) * kKeyRun, query[step][1]);
     }
-#pragma unroll
-    for (int step = 0; step < Tile::kValueSteps; ++step)
-#pragma unroll
-      for (int i = 0; i < kValueRun; ++i)
-#pragma unroll
-        for (float& part : sum[step][i]) part = 0;
+    ESPARSE_UNROLL
+    for (int step = 0; step < Tile::kValueSteps; ++step) ESPARSE_UNROLL
+    for (int i = 0; i < kValueRun; ++i) ESPARSE_UNROLL
+    for (float& part : sum[step][i]) part = 0;
     largest[0] = largest[1] = -INFINITY;
     total[0] = total[1] = 0;
   }
@@ -64,11 +62,11 @@ struct AttentionWarp {
   // d (g or g + 8, keys 2t and 2t + 1) = queries times the eight keys of which `key` is row g.
   __device__ __forceinline__ void score(const T* key, int t, float (&d)[4]) const {
     d[0] = d[1] = d[2] = d[3] = 0;
-#pragma unroll
+    ESPARSE_UNROLL
     for (int step = 0; step < Tile::kKeySteps; ++step) {
       uint32_t b[kKeyRun / 2];
       load_run<kKeyRun>(key + (4 * step + t) * kKeyRun, b);
-#pragma unroll
+      ESPARSE_UNROLL
       for (int i = 0; i < kKeyRun / 4; ++i)
         mma_16x8x16<T>(
             d, {query[step][0][2 * i], query[step][1][2 * i], query[step][0][2 * i + 1], query[step][1][2 * i + 1]},
@@ -80,7 +78,7 @@ struct AttentionWarp {
   __device__ __forceinline__ void raise(float row_largest, float row_8_largest) {
     const float now[2] = {row_largest, row_8_largest};
     float shrink[2];
-#pragma unroll
+    ESPARSE_UNROLL
     for (int row = 0; row < 2; ++row) {
       float best = now[row];
       best = fmaxf(best, __shfl_xor_sync(0xffffffffu, best, 1));
@@ -90,20 +88,19 @@ struct AttentionWarp {
       largest[row] = best;
       total[row] *= shrink[row];
     }
-#pragma unroll
-    for (int step = 0; step < Tile::kValueSteps; ++step)
-#pragma unroll
-      for (int i = 0; i < kValueRun; ++i) {
-        sum[step][i][0] *= shrink[0], sum[step][i][1] *= shrink[0];
-        sum[step][i][2] *= shrink[1], sum[step][i][3] *= shrink[1];
-      }
+    ESPARSE_UNROLL
+    for (int step = 0; step < Tile::kValueSteps; ++step) ESPARSE_UNROLL
+    for (int i = 0; i < kValueRun; ++i) {
+      sum[step][i][0] *= shrink[0], sum[step][i][1] *= shrink[0];
+      sum[step][i][2] *= shrink[1], sum[step][i][3] *= shrink[1];
+    }
   }
 
   // Scores of keys 0 .. 7 and 8 .. 15 become probabilities, not yet divided by their total, as the left operand of the
   // product with the values. A score of -INFINITY is a key that is not seen.
   __device__ __forceinline__ void weigh(const float (&low)[4], const float (&high)[4], uint32_t (&p)[4]) {
     float e[2][4];
-#pragma unroll
+    ESPARSE_UNROLL
     for (int i = 0; i < 4; ++i) {
       const float best = largest[i / 2];
       e[0][i] = low[i] == -INFINITY ? 0.0f : exp2f(low[i] - best);
@@ -116,12 +113,12 @@ struct AttentionWarp {
 
   // Adds p times the values of keys 2t, 2t + 1, 2t + 8, 2t + 9, whose rows these are.
   __device__ __forceinline__ void add(const uint32_t (&p)[4], const T* const (&value)[4], int g) {
-#pragma unroll
+    ESPARSE_UNROLL
     for (int step = 0; step < Tile::kValueSteps; ++step) {
       uint32_t v[4][kValueRun / 2];
-#pragma unroll
+      ESPARSE_UNROLL
       for (int key = 0; key < 4; ++key) load_run<kValueRun>(value[key] + (8 * step + g) * kValueRun, v[key]);
-#pragma unroll
+      ESPARSE_UNROLL
       for (int i = 0; i < kValueRun; ++i) {
         const uint32_t halves = i % 2 == 0 ? 0x5410 : 0x7632;  // the low or the high elements of two registers
         mma_16x8x16<T>(sum[step][i], p,
@@ -132,7 +129,7 @@ struct AttentionWarp {
 
   // The totals over the four lanes that share a row.
   __device__ __forceinline__ void finish() {
-#pragma unroll
+    ESPARSE_UNROLL
     for (float& row : total) {
       row += __shfl_xor_sync(0xffffffffu, row, 1);
       row += __shfl_xor_sync(0xffffffffu, row, 2);
@@ -141,13 +138,11 @@ struct AttentionWarp {
   // Calls each(dimension, sum of row g, sum of row g + 8) for the dimensions of this lane.
   template <typename Each>
   __device__ __forceinline__ void for_each_sum(int t, const Each& each) const {
-#pragma unroll
-    for (int step = 0; step < Tile::kValueSteps; ++step)
-#pragma unroll
-      for (int column = 0; column < 2; ++column)
-#pragma unroll
-        for (int i = 0; i < kValueRun; ++i)
-          each(8 * step * kValueRun + (2 * t + column) * kValueRun + i, sum[step][i][column], sum[step][i][2 + column]);
+    ESPARSE_UNROLL
+    for (int step = 0; step < Tile::kValueSteps; ++step) ESPARSE_UNROLL
+    for (int column = 0; column < 2; ++column) ESPARSE_UNROLL
+    for (int i = 0; i < kValueRun; ++i)
+      each(8 * step * kValueRun + (2 * t + column) * kValueRun + i, sum[step][i][column], sum[step][i][2 + column]);
   }
 };
 

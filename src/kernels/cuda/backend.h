@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/launch_types.h"
+#include "kernels/cuda/sparse_library.h"
 
 namespace esparse::cuda {
 
@@ -64,6 +65,9 @@ class Runtime {
 struct AttentionKernels;
 struct ElementwiseKernels;
 struct HeadKernels;
+struct FewLinearKernels;
+struct FewBitsKernels;
+struct PrefillLinearKernels;
 struct LinearPartsKernels;
 struct TokenKernels;
 
@@ -74,6 +78,10 @@ struct Backend {
   const AttentionKernels* attention = nullptr;
   const ElementwiseKernels* elementwise = nullptr;
   const HeadKernels* heads = nullptr;
+  const SparseLibrary* sparse_library = nullptr;
+  const FewLinearKernels* few_linear = nullptr;
+  const FewBitsKernels* few_bits = nullptr;
+  const PrefillLinearKernels* prefill_linear = nullptr;
   const LinearPartsKernels* linear_parts = nullptr;
   const TokenKernels* tokens = nullptr;
 };

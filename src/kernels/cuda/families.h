@@ -7,6 +7,9 @@ namespace esparse::cuda {
 struct AttentionKernels;
 struct ElementwiseKernels;
 struct HeadKernels;
+struct FewLinearKernels;
+struct FewBitsKernels;
+struct PrefillLinearKernels;
 struct LinearPartsKernels;
 struct TokenKernels;
 }  // namespace esparse::cuda
@@ -16,6 +19,9 @@ namespace esparse::cuda::ESPARSE_BACKEND {
 const AttentionKernels& attention_kernels();
 const ElementwiseKernels& elementwise_kernels();
 const HeadKernels& head_kernels();
+const FewLinearKernels& few_linear_kernels();
+const FewBitsKernels& few_bits_kernels();
+const PrefillLinearKernels& prefill_linear_kernels();
 const LinearPartsKernels& linear_parts_kernels();
 const TokenKernels& token_kernels();
 

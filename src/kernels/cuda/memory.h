@@ -6,7 +6,26 @@
 
 namespace esparse::cuda::ESPARSE_BACKEND {
 
-#ifdef __CUDACC__
+#if defined(__CUDACC__) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+
+// Older GPUs have neither the policy nor copies of their own: loads and stores do instead.
+__device__ __forceinline__ uint4 load_once(const uint4* address) { return __ldcs(address); }
+__device__ __forceinline__ uint4 load_shared_by_warps(const uint4* address) { return __ldg(address); }
+__device__ __forceinline__ void copy_async_16(void* target, const void* source, int bytes) {
+  uint4 x = {0, 0, 0, 0};
+  if (bytes == 16) {
+    x = *static_cast<const uint4*>(source);
+  } else {
+    for (int i = 0; i < bytes; ++i) reinterpret_cast<uint8_t*>(&x)[i] = static_cast<const uint8_t*>(source)[i];
+  }
+  *static_cast<uint4*>(target) = x;
+}
+__device__ __forceinline__ void end_copy_group() {}
+template <int groups_left>
+__device__ __forceinline__ void wait_for_copy_groups() {}
+__device__ __forceinline__ void load_matrices(uint32_t (&)[4], const void*) { __trap(); }
+
+#elif defined(__CUDACC__)
 
 // What is read once and by nobody else: kept out of L1, and the first to leave L2. `volatile` keeps the load where it
 // is written, far ahead of its use.

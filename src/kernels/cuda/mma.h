@@ -25,7 +25,19 @@
 
 namespace esparse::cuda::ESPARSE_BACKEND {
 
-#ifdef __CUDACC__
+#if defined(__CUDACC__) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+
+// Compiled for older GPUs as well, where nobody calls them: callers ask for compute capability 8.0 first.
+template <typename T>
+__device__ __forceinline__ void mma_16x8x16(float (&)[4], const uint32_t (&)[4], const uint32_t (&)[2]) {
+  __trap();
+}
+template <typename T, int selector>
+__device__ __forceinline__ void mma_sp_16x8x32(float (&)[4], const uint32_t (&)[4], const uint32_t (&)[4], uint32_t) {
+  __trap();
+}
+
+#elif defined(__CUDACC__)
 
 template <typename T>
 __device__ __forceinline__ void mma_16x8x16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {

@@ -1,4 +1,4 @@
-// Kernels run by the emulator against plain loops in double.
+// Kernels against plain loops in double.
 #include "kernels/cuda/elementwise.h"
 
 #include <cmath>
@@ -9,7 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "base/dtype.h"
-#include "kernels/cuda/emulated/backend_emulated.h"
+#include "kernels/cuda/test_backend.h"
 
 namespace esparse::cuda {
 namespace {
@@ -25,9 +25,13 @@ TEST(CudaElementwise, RmsNormMatchesDouble) {
     std::vector<int32_t> order(width);
     std::iota(order.begin(), order.end(), 0);
     std::shuffle(order.begin(), order.end(), random);
-    std::vector<bf16> y(x.size());
-    const RmsNormArgs args{x.data(), gain.data(), order.data(), y.data(), Element::bf16, tokens, width, 1e-5f};
-    ASSERT_EQ(emulated_backend().elementwise->rms_norm(args, nullptr), 0);
+    const TestArray<float> device_x(x), device_gain(gain);
+    const TestArray<int32_t> device_order(order);
+    const TestArray<bf16> device_y(x.size());
+    const RmsNormArgs args{
+        device_x.data(), device_gain.data(), device_order.data(), device_y.data(), Element::bf16, tokens, width, 1e-5f};
+    ASSERT_TRUE(launched(test_backend().elementwise->rms_norm(args, test_stream())));
+    const std::vector<bf16> y = device_y.values();
     for (int t = 0; t < tokens; ++t) {
       double squares = 0;
       for (int k = 0; k < width; ++k) squares += double{x[t * width + k]} * x[t * width + k];
