@@ -14,6 +14,7 @@
 #include "bench/machine.h"
 #include "cli/commands.h"
 #include "cli/device_option.h"
+#include "cli/gpu_facts.h"
 #include "cli/plan_options.h"
 #include "io/files.h"
 #include "io/json.h"
@@ -45,6 +46,7 @@ struct BenchCommand {
   Status run_linears() const;
   Status run_device_linears() const;
   Status run_model() const;
+  Result<EngineSubject> open_subject(const std::string& path, std::string& machine, Json& machine_facts) const;
   Status print(const std::string& text, const Json& json) const;
 };
 
@@ -74,6 +76,7 @@ Status BenchCommand::check_options() const {
       return invalid_argument("{}: is for single linears, not for a model", name);
   for (const char* name : {"--prompt-tokens", "--gen-tokens", "--against", "--plan-cache", "--default-plan"})
     if (!whole_model && app->get_option(name)->count() > 0) return invalid_argument("{}: needs a MODEL", name);
+  ESPARSE_RETURN_IF_ERROR(device.refuse_on_gpu(*app, {"--plan-cache", "--default-plan"}));
   return check_isa_choice();
 }
 
@@ -129,11 +132,27 @@ Status BenchCommand::run_device_linears() const {
   return print(device_report_text(report), device_report_json(report));
 }
 
+// Says in `machine` and `machine_facts` what GPU it is.
+Result<EngineSubject> BenchCommand::open_subject(const std::string& path, std::string& machine,
+                                                 Json& machine_facts) const {
+  ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<Device> gpu, device.open());
+  if (!gpu) return open_planned_model(path, plan);
+  machine = gpu_line(gpu->info()), machine_facts = gpu_json(gpu->info());
+  ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
+  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Model> uploaded, Model::load(std::move(checkpoint)));
+  EngineSubject subject;
+  subject.name = path;
+  ESPARSE_ASSIGN_OR_RETURN(subject.engine, engine_on(std::move(gpu), *uploaded));
+  return subject;
+}
+
 Status BenchCommand::run_model() const {
   std::vector<EngineSubject> subjects;
+  std::string machine;
+  Json machine_facts;
   for (const std::string& path : {model, against}) {
     if (path.empty()) continue;
-    ESPARSE_ASSIGN_OR_RETURN(EngineSubject subject, open_planned_model(path, plan));
+    ESPARSE_ASSIGN_OR_RETURN(EngineSubject subject, open_subject(path, machine, machine_facts));
     subjects.push_back(std::move(subject));
   }
   EngineBenchOptions options;
@@ -144,8 +163,11 @@ Status BenchCommand::run_model() const {
   Progress progress("Measuring models", repetitions + 1);
   ESPARSE_ASSIGN_OR_RETURN(const std::vector<EngineRow> rows,
                            bench_engines(subjects, options, [&] { progress.advance(); }));
-  const Machine machine = measure_machine(kMachineSeconds);
-  return print(engine_rows_text(machine, rows), engine_rows_json(machine, rows));
+  if (!device.on_gpu()) {
+    const Machine cpu = measure_machine(kMachineSeconds);
+    machine = cpu.line(), machine_facts = machine_json(cpu);
+  }
+  return print(engine_rows_text(machine, rows), engine_rows_json(std::move(machine_facts), rows));
 }
 
 Status BenchCommand::run() const {
@@ -202,7 +224,8 @@ CommandBody add_bench_command(CLI::App& app) {
       "algorithm.\n\n"
       "Examples:\n  esparse bench --shapes llama3-8b --pattern 2:4,6:8 --tokens 1,512 --json result.json\n"
       "  esparse bench --device cuda --shapes llama3-8b,qwen2.5-7b --pattern 2:4,spense:0.25 --tokens 1,16,64,4096\n"
-      "  esparse bench SPARSE_MODEL --against DENSE_MODEL --prompt-tokens 512 --gen-tokens 128\n");
+      "  esparse bench SPARSE_MODEL --against DENSE_MODEL --prompt-tokens 512 --gen-tokens 128\n"
+      "  esparse bench SPARSE_MODEL --against DENSE_MODEL --device cuda\n");
   return [command] { return command->run(); };
 }
 

@@ -1,9 +1,12 @@
 #include "cli/device_option.h"
 
 #include <charconv>
+#include <cstdio>
 #include <string_view>
 
+#include "gpu/gpu_engine.h"
 #include "kernels/cuda/backend.h"
+#include "model/cpu_engine.h"
 
 namespace esparse {
 namespace {
@@ -37,6 +40,21 @@ Result<std::unique_ptr<Device>> DeviceOption::open() const {
   if (!on_gpu()) return std::unique_ptr<Device>();
   ESPARSE_ASSIGN_OR_RETURN(const cuda::Backend* backend, cuda::device_backend());
   return Device::open(*backend, ordinal_of(name_));
+}
+
+Status DeviceOption::refuse_on_gpu(const CLI::App& app, std::initializer_list<const char*> options) const {
+  for (const char* option : options)
+    if (on_gpu() && app.get_option(option)->count() > 0)
+      return invalid_argument("{}: is for --device cpu, not for {}", option, name_);
+  return {};
+}
+
+Result<std::unique_ptr<Engine>> engine_on(std::unique_ptr<Device> device, const Model& model) {
+  if (device == nullptr) return std::unique_ptr<Engine>(std::make_unique<CpuEngine>(model));
+  const bool rounds = !model.blocks().empty() && model.blocks()[0].down.dtype() == DType::f32;
+  if (rounds) std::fprintf(stderr, "The weights are f32; %s gets them as bf16\n", device->info().name.c_str());
+  ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<GpuEngine> engine, GpuEngine::create(std::move(device), model));
+  return std::unique_ptr<Engine>(std::move(engine));
 }
 
 }  // namespace esparse
