@@ -37,5 +37,13 @@ enable_language(CUDA)
 set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
 set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
 find_package(CUDAToolkit 13 REQUIRED)
+# Headers alone: both libraries are opened at run time. That of cuSPARSELt may be missing.
+find_path(ESPARSE_CUBLASLT_INCLUDE cublasLt.h HINTS ${CUDAToolkit_INCLUDE_DIRS} REQUIRED)
+file(GLOB wheels "$ENV{VIRTUAL_ENV}/lib/python3*/site-packages/nvidia/cusparselt/include")
+find_path(ESPARSE_CUSPARSELT_INCLUDE cusparseLt.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${wheels}
+          "$ENV{HOME}/.cache/esparse/cuda/include")
+if(NOT ESPARSE_CUSPARSELT_INCLUDE)
+  message(STATUS "cuSPARSELt is not offered: no cusparseLt.h; tools/install-cuda gets it")
+endif()
 set(ESPARSE_HAS_CUDA ON)
 message(STATUS "GPU code is built by ${ESPARSE_NVCC} for ${ESPARSE_CUDA_ARCHITECTURES}")

@@ -12,6 +12,8 @@
 #include "bench/linear_rows.h"
 #include "bench/machine.h"
 #include "cli/commands.h"
+#include "cli/device_option.h"
+#include "cli/gpu_facts.h"
 #include "cli/plan_options.h"
 #include "io/files.h"
 #include "io/json.h"
@@ -26,6 +28,7 @@ constexpr int64_t kMaxTokens = 1 << 16;
 struct BenchCommand {
   int threads = 0;
   PlanOptions plan;
+  DeviceOption device;
   std::string model, against;
   std::string shapes = "llama3-8b", patterns = "2:4", tokens = "1,8,128,512", dtype = "bf16";
   int repetitions = 15;
@@ -38,6 +41,7 @@ struct BenchCommand {
   Status check_options() const;
   Status run_linears() const;
   Status run_model() const;
+  Result<EngineSubject> open_subject(const std::string& path, std::string& machine, Json& machine_facts) const;
   Status print(const std::string& text, const Json& json) const;
 };
 
@@ -67,6 +71,8 @@ Status BenchCommand::check_options() const {
       return invalid_argument("{}: is for single linears, not for a model", name);
   for (const char* name : {"--prompt-tokens", "--gen-tokens", "--against", "--plan-cache", "--default-plan"})
     if (!whole_model && app->get_option(name)->count() > 0) return invalid_argument("{}: needs a MODEL", name);
+  ESPARSE_RETURN_IF_ERROR(device.refuse_on_gpu(*app, {"--plan-cache", "--default-plan"}));
+  if (!whole_model && device.on_gpu()) return invalid_argument("--device: needs a MODEL");
   return check_isa_choice();
 }
 
@@ -94,11 +100,27 @@ Status BenchCommand::run_linears() const {
   return print(linear_rows_text(machine, rows), linear_rows_json(machine, rows));
 }
 
+// Says in `machine` and `machine_facts` what GPU it is.
+Result<EngineSubject> BenchCommand::open_subject(const std::string& path, std::string& machine,
+                                                 Json& machine_facts) const {
+  ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<Device> gpu, device.open());
+  if (!gpu) return open_planned_model(path, plan);
+  machine = gpu_line(gpu->info()), machine_facts = gpu_json(gpu->info());
+  ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
+  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Model> uploaded, Model::load(std::move(checkpoint)));
+  EngineSubject subject;
+  subject.name = path;
+  ESPARSE_ASSIGN_OR_RETURN(subject.engine, engine_on(std::move(gpu), *uploaded));
+  return subject;
+}
+
 Status BenchCommand::run_model() const {
   std::vector<EngineSubject> subjects;
+  std::string machine;
+  Json machine_facts;
   for (const std::string& path : {model, against}) {
     if (path.empty()) continue;
-    ESPARSE_ASSIGN_OR_RETURN(EngineSubject subject, open_planned_model(path, plan));
+    ESPARSE_ASSIGN_OR_RETURN(EngineSubject subject, open_subject(path, machine, machine_facts));
     subjects.push_back(std::move(subject));
   }
   EngineBenchOptions options;
@@ -108,8 +130,11 @@ Status BenchCommand::run_model() const {
   Progress progress("Measuring models", repetitions + 1);
   ESPARSE_ASSIGN_OR_RETURN(const std::vector<EngineRow> rows,
                            bench_engines(subjects, options, [&] { progress.advance(); }));
-  const Machine machine = measure_machine(kMachineSeconds);
-  return print(engine_rows_text(machine, rows), engine_rows_json(machine, rows));
+  if (!device.on_gpu()) {
+    const Machine cpu = measure_machine(kMachineSeconds);
+    machine = cpu.line(), machine_facts = machine_json(cpu);
+  }
+  return print(engine_rows_text(machine, rows), engine_rows_json(std::move(machine_facts), rows));
 }
 
 Status BenchCommand::run() const {
@@ -142,6 +167,7 @@ void add_options(CLI::App& sub, BenchCommand& command) {
                                 "Print one JSON object and nothing else: machine and rows; or write it to FILE")
                      ->type_name("[FILE]")
                      ->expected(0, 1);
+  command.device.add_to(sub);
   add_plan_options(sub, command.plan);
   sub.add_option("--threads", command.threads, "Threads to use; 0 = one per physical core")->check(CLI::Range(0, 4096));
 }
@@ -158,7 +184,8 @@ CommandBody add_bench_command(CLI::App& app) {
       "ratio\n"
       "is the median over the turns. Dense is the faster of this program and oneDNN.\n\n"
       "Examples:\n  esparse bench --shapes llama3-8b --pattern 2:4,6:8 --tokens 1,512 --json result.json\n"
-      "  esparse bench SPARSE_MODEL --against DENSE_MODEL --prompt-tokens 512 --gen-tokens 128\n");
+      "  esparse bench SPARSE_MODEL --against DENSE_MODEL --prompt-tokens 512 --gen-tokens 128\n"
+      "  esparse bench SPARSE_MODEL --against DENSE_MODEL --device cuda\n");
   return [command] { return command->run(); };
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -89,6 +90,16 @@ Result<std::string> read_file(const fs::path& path, int64_t max_bytes) {
   } catch (const std::bad_alloc&) {
     return make_status(StatusKind::out_of_memory, "{}: not enough memory for its {} bytes", path.string(), size);
   }
+}
+
+fs::path cache_file(std::string_view name) {
+  const auto directory = [](const char* variable) {
+    const char* value = std::getenv(variable);
+    return fs::path(value == nullptr ? "" : value);
+  };
+  if (const fs::path cache = directory("XDG_CACHE_HOME"); cache.is_absolute()) return cache / "esparse" / name;
+  if (const fs::path home = directory("HOME"); home.is_absolute()) return home / ".cache/esparse" / name;
+  return {};
 }
 
 Status write_file_atomically(const fs::path& path, std::string_view contents) {

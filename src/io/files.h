@@ -16,6 +16,9 @@ Result<std::string> read_file(const std::filesystem::path& path, int64_t max_byt
 // and a path that is there but no regular file.
 Status write_file_atomically(const std::filesystem::path& path, std::string_view contents);
 
+// "plans.json" -> $XDG_CACHE_HOME/esparse/plans.json, or below ~/.cache; empty when the environment names neither.
+std::filesystem::path cache_file(std::string_view name);
+
 // A directory that is filled under a temporary name beside its own and renamed by commit(). Without commit() the
 // destructor removes it. Move-only.
 class OutputDirectory {

@@ -1,7 +1,6 @@
 #include "runtime/plan_file.h"
 
 #include <cmath>
-#include <cstdlib>
 
 #include "base/cpu.h"
 #include "base/hash.h"
@@ -119,15 +118,7 @@ Result<PlanKey> this_plan_key() {
   return key;
 }
 
-fs::path default_plan_file() {
-  const auto directory = [](const char* name) {
-    const char* value = std::getenv(name);
-    return fs::path(value == nullptr ? "" : value);
-  };
-  if (const fs::path cache = directory("XDG_CACHE_HOME"); cache.is_absolute()) return cache / "esparse/plans.json";
-  if (const fs::path home = directory("HOME"); home.is_absolute()) return home / ".cache/esparse/plans.json";
-  return {};
-}
+fs::path default_plan_file() { return cache_file("plans.json"); }
 
 Result<PlanTable> read_plan_file(const fs::path& path, const PlanKey& key) {
   ESPARSE_ASSIGN_OR_RETURN(const Json tables, read_tables(path));

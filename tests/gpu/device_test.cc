@@ -4,15 +4,15 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/cuda/emulated/backend_emulated.h"
+#include "kernels/cuda/test_backend.h"
 
 namespace esparse {
 namespace {
 
-using cuda::emulated_backend;
+using cuda::test_backend;
 
 TEST(Device, BytesGoThereAndBack) {
-  auto device = Device::open(emulated_backend());
+  auto device = Device::open(test_backend());
   ASSERT_TRUE(device.ok());
   std::vector<std::byte> source(1000), target(1000);
   for (size_t i = 0; i < source.size(); ++i) source[i] = static_cast<std::byte>(i);
@@ -25,8 +25,8 @@ TEST(Device, BytesGoThereAndBack) {
 }
 
 TEST(Device, RefusalsSayWhatIsNeeded) {
-  EXPECT_EQ(Device::open(emulated_backend(), 1).status().kind(), StatusKind::invalid_argument);
-  auto device = Device::open(emulated_backend());
+  EXPECT_EQ(Device::open(test_backend(), 1000).status().kind(), StatusKind::invalid_argument);
+  auto device = Device::open(test_backend());
   const auto memory = (*device)->allocate(int64_t{1} << 40, "model weights");
   EXPECT_EQ(memory.status().kind(), StatusKind::out_of_memory);
   EXPECT_NE(memory.status().message().find("model weights: 1.00 TiB needed"), std::string::npos)

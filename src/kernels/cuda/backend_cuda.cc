@@ -1,13 +1,35 @@
 #include "kernels/cuda/backend.h"
+#include "kernels/cuda/gemm_cublaslt.h"
 #include "kernels/cuda/runtime_cuda.h"
+#include "kernels/cuda/sparse_cusparselt.h"
 
 namespace esparse::cuda {
 namespace device {
+const AttentionKernels& attention_kernels();
 const ElementwiseKernels& elementwise_kernels();
+const HeadKernels& head_kernels();
+const FewLinearKernels& few_linear_kernels();
+const FewBitsKernels& few_bits_kernels();
+const PrefillLinearKernels& prefill_linear_kernels();
+const LinearPartsKernels& linear_parts_kernels();
+const TokenKernels& token_kernels();
 }
 
 Result<const Backend*> device_backend() {
-  static const Backend backend = {"cuda", &cuda_runtime(), nullptr, &device::elementwise_kernels()};
+  static const Backend backend = [] {
+    Backend result;
+    result.name = "cuda", result.runtime = &cuda_runtime();
+    result.attention = &device::attention_kernels();
+    result.elementwise = &device::elementwise_kernels();
+    result.heads = &device::head_kernels();
+    result.gemm = &cublaslt_gemm(), result.sparse_library = &cusparselt();
+    result.few_linear = &device::few_linear_kernels();
+    result.few_bits = &device::few_bits_kernels();
+    result.prefill_linear = &device::prefill_linear_kernels();
+    result.linear_parts = &device::linear_parts_kernels();
+    result.tokens = &device::token_kernels();
+    return result;
+  }();
   return &backend;
 }
 

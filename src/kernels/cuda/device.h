@@ -17,6 +17,8 @@
 #include <cuda_runtime.h>
 
 #define ESPARSE_BACKEND device
+// Before a loop whose indices must be constants: registers cannot be indexed.
+#define ESPARSE_UNROLL _Pragma("unroll")
 
 namespace esparse::cuda::device {
 
@@ -47,4 +49,5 @@ LaunchCode launch(void (*kernel)(Args), dim3 grid, dim3 block, int64_t shared_by
 #else
 #include "kernels/cuda/emulated/emulator.h"
 #define ESPARSE_BACKEND emulated
+#define ESPARSE_UNROLL
 #endif

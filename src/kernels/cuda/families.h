@@ -4,11 +4,25 @@
 #include "kernels/cuda/device.h"
 
 namespace esparse::cuda {
+struct AttentionKernels;
 struct ElementwiseKernels;
-}
+struct HeadKernels;
+struct FewLinearKernels;
+struct FewBitsKernels;
+struct PrefillLinearKernels;
+struct LinearPartsKernels;
+struct TokenKernels;
+}  // namespace esparse::cuda
 
 namespace esparse::cuda::ESPARSE_BACKEND {
 
+const AttentionKernels& attention_kernels();
 const ElementwiseKernels& elementwise_kernels();
+const HeadKernels& head_kernels();
+const FewLinearKernels& few_linear_kernels();
+const FewBitsKernels& few_bits_kernels();
+const PrefillLinearKernels& prefill_linear_kernels();
+const LinearPartsKernels& linear_parts_kernels();
+const TokenKernels& token_kernels();
 
 }  // namespace esparse::cuda::ESPARSE_BACKEND

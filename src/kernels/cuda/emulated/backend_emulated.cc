@@ -1,10 +1,12 @@
 #include "kernels/cuda/emulated/backend_emulated.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 
 #include "kernels/cuda/emulated/gemm_emulated.h"
+#include "kernels/cuda/emulated/sparse_library_emulated.h"
 #include "kernels/cuda/families.h"
 
 namespace esparse::cuda {
@@ -12,6 +14,8 @@ namespace {
 
 // Device memory is host memory of its own, one allocation each, so that the address sanitizer sees its ends.
 class EmulatedRuntime final : public Runtime {
+  using Clock = std::chrono::steady_clock;
+
  public:
   Result<DeviceInfo> open(int ordinal) const override {
     if (ordinal != 0) return invalid_argument("--device: the emulated GPU is number 0, got {}", ordinal);
@@ -42,10 +46,16 @@ class EmulatedRuntime final : public Runtime {
   }
   Status synchronize(Stream) const override { return {}; }
   std::string error_text(LaunchCode code) const override { return fmt::format("emulated error {}", code); }
-  Result<Event> make_event() const override { return Event{nullptr}; }
-  void destroy_event(Event) const override {}
-  Status record(Event, Stream) const override { return {}; }
-  Result<double> seconds_between(Event, Event) const override { return 1e-6; }
+  Result<Event> make_event() const override { return static_cast<Event>(new Clock::time_point); }
+  void destroy_event(Event event) const override { delete static_cast<Clock::time_point*>(event); }
+  Status record(Event event, Stream) const override {
+    *static_cast<Clock::time_point*>(event) = Clock::now();
+    return {};
+  }
+  Result<double> seconds_between(Event first, Event second) const override {
+    const auto time = *static_cast<Clock::time_point*>(second) - *static_cast<Clock::time_point*>(first);
+    return std::chrono::duration<double>(time).count();
+  }
   Status begin_capture(Stream) const override { return unsupported("the emulated GPU has no graphs"); }
   Result<Graph> end_capture(Stream) const override { return unsupported("the emulated GPU has no graphs"); }
   Status launch_graph(Graph, Stream) const override { return unsupported("the emulated GPU has no graphs"); }
@@ -62,7 +72,20 @@ class EmulatedRuntime final : public Runtime {
 
 const Backend& emulated_backend() {
   static const EmulatedRuntime runtime;
-  static const Backend backend = {"emulated", &runtime, &emulated_gemm(), &emulated::elementwise_kernels()};
+  static const Backend backend = [] {
+    Backend result;
+    result.name = "emulated", result.runtime = &runtime, result.gemm = &emulated_gemm();
+    result.attention = &emulated::attention_kernels();
+    result.elementwise = &emulated::elementwise_kernels();
+    result.heads = &emulated::head_kernels();
+    result.sparse_library = &emulated_sparse_library();
+    result.few_linear = &emulated::few_linear_kernels();
+    result.few_bits = &emulated::few_bits_kernels();
+    result.prefill_linear = &emulated::prefill_linear_kernels();
+    result.linear_parts = &emulated::linear_parts_kernels();
+    result.tokens = &emulated::token_kernels();
+    return result;
+  }();
   return backend;
 }
 

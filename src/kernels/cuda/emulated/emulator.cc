@@ -2,7 +2,9 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <ucontext.h>
@@ -23,12 +25,20 @@ struct Warp {
   std::string_view operation;
 };
 
+struct Copy {
+  void* target;
+  const void* source;
+  int bytes, whole;
+};
+
 struct Fiber {
   ucontext_t context;
   std::unique_ptr<std::byte[]> stack = std::make_unique_for_overwrite<std::byte[]>(kStackBytes);
   dim3 thread;
   int index = 0;  // in the block
   bool finished = false;
+  std::vector<Copy> copies;              // of no group yet
+  std::deque<std::vector<Copy>> groups;  // on their way, oldest first
 };
 
 // One launch on one operating system thread.
@@ -84,6 +94,16 @@ class Grid {
     while (warp.meetings == mine) yield();
   }
 
+  void copy_later(const Copy& copy) { current_->copies.push_back(copy); }
+  void end_copy_group() { current_->groups.push_back(std::exchange(current_->copies, {})); }
+  void wait_for_copies(int groups_left) {
+    for (auto& groups = current_->groups; static_cast<int>(groups.size()) > groups_left; groups.pop_front())
+      for (const Copy& copy : groups.front()) {
+        std::memcpy(copy.target, copy.source, static_cast<size_t>(copy.bytes));
+        std::memset(static_cast<std::byte*>(copy.target) + copy.bytes, 0, static_cast<size_t>(copy.whole - copy.bytes));
+      }
+  }
+
   std::byte* shared() { return shared_.data(); }
   int lane() const { return current_->index % 32; }
 
@@ -103,6 +123,7 @@ class Grid {
 
   void start(Fiber& fiber, int index) {
     fiber.index = index, fiber.finished = false;
+    fiber.copies.clear(), fiber.groups.clear();
     const auto i = static_cast<unsigned>(index);
     fiber.thread = dim3(i % blockDim.x, i / blockDim.x % blockDim.y, i / (blockDim.x * blockDim.y));
     getcontext(&fiber.context);
@@ -195,6 +216,11 @@ void meet_in_warp(unsigned mask, void* slot, std::string_view operation,
                   const std::function<void(void* const*)>& complete) {
   grid_in_progress->meet(mask, slot, operation, complete);
 }
+void copy_later(void* target, const void* source, int bytes, int whole) {
+  grid_in_progress->copy_later({target, source, bytes, whole});
+}
+void end_copy_group() { grid_in_progress->end_copy_group(); }
+void wait_for_copies(int groups_left) { grid_in_progress->wait_for_copies(groups_left); }
 int lane_index() { return grid_in_progress->lane(); }
 
 }  // namespace esparse::cuda::emulated

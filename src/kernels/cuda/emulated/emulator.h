@@ -59,6 +59,12 @@ void __syncthreads();
 void meet_in_warp(unsigned mask, void* slot, std::string_view operation,
                   const std::function<void(void* const*)>& complete);
 int lane_index();
+// A copy that happens when its thread waits for it, as late as CUDA allows: `bytes` from source, then zeros up to
+// `whole`.
+void copy_later(void* target, const void* source, int bytes, int whole);
+void end_copy_group();
+// Until at most `groups_left` groups of this thread's copies are still on their way.
+void wait_for_copies(int groups_left);
 
 template <typename T>
 T* dynamic_shared() {
@@ -170,6 +176,12 @@ template <typename T>
 T __ldcs(const T* address) {
   return *address;
 }
+
+template <typename T>
+T __ldcg(const T* address) {
+  return *address;
+}
+inline void __threadfence() {}
 
 // No two fibers run at the same time.
 template <typename T>

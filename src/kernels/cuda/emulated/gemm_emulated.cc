@@ -35,6 +35,9 @@ class EmulatedGemm final : public GemmLibrary {
       }
     return {};
   }
+  void set_search(const GemmSearch&) const override {}
+  Result<std::string> version() const override { return std::string("plain loops"); }
+  std::vector<Status> take_warnings() const override { return {}; }
 };
 
 }  // namespace

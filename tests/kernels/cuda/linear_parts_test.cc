@@ -1,0 +1,117 @@
+// Other forms of weights, made by the emulated kernels, against what docs/formats/gpu-tiles.md says, read byte by byte.
+#include "kernels/cuda/linear_parts.h"
+
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "kernels/cuda/emulated/backend_emulated.h"
+#include "kernels/cuda/tile_layout.h"
+#include "sparse/nm_matrix.h"
+
+namespace esparse::cuda {
+namespace {
+
+// Random N:M rows of bf16 whose values are all different from zero.
+NmMatrix random_nm(NmPattern pattern, int64_t rows, int64_t columns, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::uniform_int_distribution<int> value(1, 0x7f00);
+  std::vector<uint16_t> dense(static_cast<size_t>(rows * columns));
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t first = 0; first < columns; first += pattern.group) {
+      const int64_t group = std::min<int64_t>(pattern.group, columns - first);
+      std::vector<int64_t> places(static_cast<size_t>(group));
+      for (int64_t i = 0; i < group; ++i) places[static_cast<size_t>(i)] = first + i;
+      std::shuffle(places.begin(), places.end(), random);
+      places.resize(static_cast<size_t>(pattern.kept_in(group)));
+      for (const int64_t place : places)
+        dense[static_cast<size_t>(row * columns + place)] = static_cast<uint16_t>(value(random));
+    }
+  return std::move(pack_nm(pattern, DType::bf16, std::as_bytes(std::span(dense)), rows, columns)).value();
+}
+
+BitRows rows_of(const NmMatrix& matrix) {
+  return {reinterpret_cast<const uint16_t*>(matrix.values.data()),
+          matrix.bitmask.data(),
+          nullptr,
+          matrix.view().kept_per_row(),
+          matrix.out_features,
+          matrix.in_features};
+}
+
+// Element (row, column) of tiles, from the page's formulas.
+uint16_t element(const std::vector<uint8_t>& tiles, TileLayout layout, int64_t row, int64_t column) {
+  const int64_t panel_bytes = 512 + 8 * 512;
+  const int64_t start = row / 16 * layout.row_block_bytes() + column / 256 * panel_bytes;
+  const int64_t g = row % 8, half = row % 16 / 8, fragment = column % 256 / 32, group = column % 32 / 4;
+  auto word = [&](int64_t offset) {
+    uint32_t value;
+    std::memcpy(&value, tiles.data() + offset, 4);
+    return value;
+  };
+  const uint32_t metadata = word(start + (4 * g + fragment % 2 * 2 + group / 4) * 16 + fragment / 2 * 4);
+  const uint32_t code = metadata >> (16 * half + 4 * (group % 4)) & 15;
+  EXPECT_LT(code & 3, code >> 2);
+  const uint32_t pair = word(start + 512 + fragment * 512 + (4 * g + group % 4) * 16 + (half + group / 4 * 2) * 4);
+  if ((code & 3) == column % 4) return static_cast<uint16_t>(pair);
+  return (code >> 2) == column % 4 ? static_cast<uint16_t>(pair >> 16) : uint16_t{0};
+}
+
+TEST(GpuTiles, SizesAreNineBitsAWeight) {
+  EXPECT_EQ((TileLayout{4096, 4096}).bytes(), 4096 * 4096 * 9 / 8);
+  EXPECT_EQ((TileLayout{16, 64}).bytes(), 512 + 1024);
+  EXPECT_EQ((TileLayout{17, 320}).bytes(), 2 * (2 * 512 + 10 * 512));
+}
+
+TEST(GpuTiles, HoldEveryWeightWhereThePageSaysAndExpandAgain) {
+  for (const NmPattern pattern : {NmPattern{2, 4}, NmPattern{1, 2}})
+    for (const int64_t rows : {1, 15, 16, 17, 100})
+      for (const int64_t columns : {1, 2, 3, 4, 31, 32, 64, 100, 200, 256, 300, 513}) {
+        const NmMatrix packed = random_nm(pattern, rows, columns, static_cast<uint32_t>(rows * 1000 + columns));
+        const TileLayout layout{rows, columns};
+        std::vector<uint8_t> tiles(static_cast<size_t>(layout.bytes()), 0xff);
+        ASSERT_EQ(emulated_backend().linear_parts->make_tiles({rows_of(packed), tiles.data()}, nullptr), 0);
+        const std::vector<std::byte> bytes = unpack_nm(packed.view());
+        std::vector<uint16_t> dense(static_cast<size_t>(rows * columns));
+        std::memcpy(dense.data(), bytes.data(), bytes.size());
+        for (int64_t row = 0; row < layout.row_blocks() * 16; ++row)
+          for (int64_t column = 0; column < layout.fragments() * 32; ++column)
+            ASSERT_EQ(element(tiles, layout, row, column),
+                      row < rows && column < columns ? dense[static_cast<size_t>(row * columns + column)] : 0)
+                << pattern.text() << " " << rows << " x " << columns << " at " << row << ", " << column;
+        const int64_t first = rows > 16 ? 16 : 0, stride = columns + 5;
+        std::vector<uint16_t> expanded(static_cast<size_t>((rows - first) * stride), 0xffff);
+        const ExpandTilesArgs args{tiles.data(), columns, first, rows - first, expanded.data(), stride};
+        ASSERT_EQ(emulated_backend().linear_parts->expand_tiles(args, nullptr), 0);
+        for (int64_t row = first; row < rows; ++row)
+          for (int64_t column = 0; column < stride; ++column)
+            ASSERT_EQ(expanded[static_cast<size_t>((row - first) * stride + column)],
+                      column < columns ? dense[static_cast<size_t>(row * columns + column)] : 0xffff);
+      }
+}
+
+TEST(BitRows, ExpandToTheDenseMatrix) {
+  for (const NmPattern pattern : {NmPattern{4, 8}, NmPattern{6, 8}, NmPattern{1, 4}, NmPattern{3, 7}})
+    for (const int64_t columns : {1, 31, 32, 64, 100, 200}) {
+      const int64_t rows = 17, first = 3;
+      const NmMatrix packed = random_nm(pattern, rows, columns, static_cast<uint32_t>(columns));
+      const std::vector<std::byte> bytes = unpack_nm(packed.view());
+      std::vector<uint16_t> expanded(static_cast<size_t>((rows - first) * columns), 0xffff);
+      for (const bool offsets : {false, true}) {
+        BitRows source = rows_of(packed);
+        std::vector<int64_t> starts;
+        for (int64_t row = 0; row <= rows; ++row) starts.push_back(row * source.kept_per_row);
+        if (offsets) source.row_offsets = starts.data(), source.kept_per_row = 0;
+        ASSERT_EQ(emulated_backend().linear_parts->expand_bits({source, first, rows - first, expanded.data(), columns},
+                                                               nullptr),
+                  0);
+        EXPECT_EQ(std::memcmp(expanded.data(), bytes.data() + first * columns * 2, expanded.size() * 2), 0)
+            << pattern.text() << " " << columns;
+      }
+    }
+}
+
+}  // namespace
+}  // namespace esparse::cuda
