@@ -13,7 +13,7 @@ const FewBitsKernels& few_bits_kernels();
 const PrefillLinearKernels& prefill_linear_kernels();
 const LinearPartsKernels& linear_parts_kernels();
 const TokenKernels& token_kernels();
-}
+}  // namespace device
 
 Result<const Backend*> device_backend() {
   static const Backend backend = [] {
