@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/elements.h"
 #include "kernels/cuda/families.h"
+#include "kernels/cuda/linear_epilogue.h"
 #include "kernels/cuda/reduce.h"
 #include "kernels/cuda/tile_layout.h"
 
@@ -127,6 +128,19 @@ __global__ void bias_kernel(BiasArgs args) {
   }
 }
 
+template <typename T>
+__global__ void add_rows_kernel(AddRowsArgs args) {
+  const int64_t o = thread_number();
+  if (o >= args.width) return;
+  const Epilogue epilogue{args.bias, args.y, args.stride, args.type, args.add};
+  for (int64_t t = blockIdx.y; t < args.tokens; t += gridDim.y)
+    epilogue.template store<T>(t, o, to_float(static_cast<const T*>(args.source)[t * args.source_stride + o]));
+}
+
+dim3 grid_of_rows(int64_t width, int64_t tokens) {
+  return dim3(blocks_of(width), static_cast<unsigned>(tokens < kMostRows ? tokens : kMostRows));
+}
+
 LaunchCode make_tiles(const MakeTilesArgs& args, Stream stream) {
   const Layout layout{args.source.rows, args.source.columns};
   const int64_t threads = layout.row_blocks() * layout.panels() * Layout::kLanes;
@@ -140,16 +154,22 @@ LaunchCode expand_bits(const ExpandBitsArgs& args, Stream stream) {
   return launch(expand_bits_kernel, dim3(blocks_of(args.rows * kWarp)), dim3(kThreads), 0, stream, args);
 }
 LaunchCode bias(const BiasArgs& args, Stream stream) {
-  const dim3 grid(blocks_of(args.width), static_cast<unsigned>(args.tokens < kMostRows ? args.tokens : kMostRows));
+  const dim3 grid = grid_of_rows(args.width, args.tokens);
   if (args.type == Element::f32) return launch(bias_kernel<float>, grid, dim3(kThreads), 0, stream, args);
   return args.type == Element::bf16 ? launch(bias_kernel<Bf16>, grid, dim3(kThreads), 0, stream, args)
                                     : launch(bias_kernel<F16>, grid, dim3(kThreads), 0, stream, args);
 }
 
+LaunchCode add_rows(const AddRowsArgs& args, Stream stream) {
+  const dim3 grid = grid_of_rows(args.width, args.tokens);
+  return args.source_type == Element::bf16 ? launch(add_rows_kernel<Bf16>, grid, dim3(kThreads), 0, stream, args)
+                                           : launch(add_rows_kernel<F16>, grid, dim3(kThreads), 0, stream, args);
+}
+
 }  // namespace
 
 const LinearPartsKernels& linear_parts_kernels() {
-  static const LinearPartsKernels kernels = {make_tiles, expand_tiles, expand_bits, bias};
+  static const LinearPartsKernels kernels = {make_tiles, expand_tiles, expand_bits, bias, add_rows};
   return kernels;
 }
 
