@@ -154,7 +154,7 @@ Status by_few(const Product& product, cuda::FewArgs args) {
   Device& device = product.device;
   args.early = starts_early(device);
   const FewShape shape = few_shape(args, device.info().multiprocessors);
-  args.splits = shape.splits;
+  args.config = shape.config, args.splits = shape.splits;
   ESPARSE_ASSIGN_OR_RETURN(std::byte* const memory, scratch_of(product, shape.partial_bytes));
   args.counters = product.scratch.memory.as<uint32_t>(), args.partials = reinterpret_cast<float*>(memory);
   return launched(product, device.backend().few_linear->few(args, device.stream()), "few",

@@ -22,32 +22,35 @@ TEST(FewShape, PrintsItself) {
 }
 
 TEST(FewShape, FewRowsAreSplitAlongTheColumns) {
-  // 64 blocks leave half of the GPU idle; 4096 columns are two stages of eight panels.
+  // 64 blocks of 16 rows would leave half of the GPU idle.
   const FewShape shape = few_shape(two_of_four(1024, 4096, 1), kH200);
-  EXPECT_EQ(shape.blocks, 64);
-  EXPECT_EQ(shape.splits, 2);
-  EXPECT_EQ(shape.partial_bytes, 64 * 2 * 16 * 1 * 4);
-  // One stage cannot be split.
-  EXPECT_EQ(few_shape(two_of_four(1024, 2048, 1), kH200).splits, 1);
+  EXPECT_GT(shape.blocks * shape.splits, 100);
+  EXPECT_LE(shape.blocks * shape.splits, kH200);
+  EXPECT_EQ(shape.partial_bytes, shape.splits * 1024 * 4);
+  // One panel cannot be split.
+  EXPECT_EQ(few_shape(two_of_four(1024, 256, 1), kH200).splits, 1);
 }
 
-TEST(FewShape, ReadingXNeverCostsMoreThanReadingW) {
-  for (const int tokens : {1, 8, 16, 32, 64}) {
-    const cuda::FewConfig config = cuda::kFewConfigs[cuda::few_config_index(tokens)];
-    EXPECT_GE(config.tokens(), tokens);
-    EXPECT_LE(2 * tokens, config.rows() * 9 / 8) << tokens;
-  }
+TEST(FewShape, MoreTokensGetMoreRowsSoThatXIsReadLessOften) {
+  EXPECT_EQ(cuda::kFewConfigs[few_shape(two_of_four(4096, 4096, 1), kH200).config].rows(), 16);
+  EXPECT_EQ(cuda::kFewConfigs[few_shape(two_of_four(4096, 4096, 8), kH200).config].rows(), 64);
+  EXPECT_EQ(cuda::kFewConfigs[few_shape(two_of_four(4096, 4096, 16), kH200).config].rows(), 128);
+  EXPECT_EQ(cuda::kFewConfigs[few_shape(two_of_four(28672, 4096, 64), kH200).config].rows(), 256);
 }
 
-TEST(FewShape, EverySplitHasAStage) {
+TEST(FewShape, EverySplitHasAStageAndTheTokensHaveRoom) {
   for (const int rows : {1, 16, 100, 1024, 4096, 28672})
     for (const int columns : {1, 64, 300, 4096, 14336})
-      for (const int tokens : {1, 9, 17, 33, 64}) {
+      for (const int tokens : {1, 8, 9, 16, 17, 32, 33, 64}) {
         cuda::FewArgs args = two_of_four(rows, columns, tokens);
-        EXPECT_LE(few_shape(args, kH200).splits, cuda::few_stages(args));
-        args.dense_rows = 40, args.dense_columns = 200, args.stacked = true;
-        EXPECT_LE(few_shape(args, kH200).splits, cuda::few_stages(args));
-        EXPECT_EQ(few_shape(args, kH200).blocks, cuda::few_blocks(args));
+        for (const bool with_dense : {false, true}) {
+          if (with_dense) args.dense_rows = 40, args.dense_columns = 200, args.stacked = true;
+          const FewShape shape = few_shape(args, kH200);
+          args.config = shape.config;
+          EXPECT_LE(shape.splits, cuda::few_stages(args));
+          EXPECT_EQ(shape.blocks, cuda::few_blocks(args));
+          EXPECT_GE(cuda::kFewConfigs[shape.config].tokens(), tokens);
+        }
       }
 }
 

@@ -90,12 +90,21 @@ __global__ void expand_tiles_kernel(ExpandTilesArgs args) {
   const uint32_t values = reinterpret_cast<const uint32_t*>(
       start + Layout::kMetadataBytes +
       fragment * Layout::kFragmentBytes)[(4 * g + of_fragment % 4) * 4 + half + of_fragment / 4 * 2];
+  const uint32_t low = values & 0xffff, high = values >> 16;
+  uint32_t of_column[4];
+  ESPARSE_UNROLL
+  for (unsigned i = 0; i < 4; ++i) of_column[i] = (places & 3) == i ? low : (places >> 2) == i ? high : 0;
   uint16_t* target = args.target + row * args.stride + 4 * group;
-  for (unsigned i = 0; i < 4 && 4 * group + i < args.columns; ++i)
-    target[i] = static_cast<uint16_t>((places & 3) == i ? values & 0xffff : (places >> 2) == i ? values >> 16 : 0);
+  if (args.stride % 4 == 0 && 4 * group + 4 <= args.columns) {
+    *reinterpret_cast<uint2*>(target) = uint2{of_column[0] | of_column[1] << 16, of_column[2] | of_column[3] << 16};
+  } else {
+    ESPARSE_UNROLL
+    for (int i = 0; i < 4; ++i)
+      if (4 * group + i < args.columns) target[i] = static_cast<uint16_t>(of_column[i]);
+  }
 }
 
-// One warp a row, 32 columns at a time: a lane's value stands behind those of the lanes before it.
+// One warp a row, 8 times 32 columns at once: a lane's value stands behind those of the lanes before it.
 __global__ void expand_bits_kernel(ExpandBitsArgs args) {
   const BitRows& source = args.source;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -106,14 +115,22 @@ __global__ void expand_bits_kernel(ExpandBitsArgs args) {
   const uint16_t* values =
       source.values + (source.row_offsets != nullptr ? source.row_offsets[of_weight] : of_weight * source.kept_per_row);
   uint16_t* target = args.target + row * args.stride;
-  for (int64_t first = 0; first < source.columns; first += kWarp) {
-    const int64_t column = first + lane;
-    const bool inside = column < source.columns;
-    const bool kept = inside && (bits[column / 8] >> (column % 8) & 1) != 0;
-    const unsigned votes = __ballot_sync(0xffffffffu, kept);
-    const uint16_t value = kept ? values[__popc(votes & ((1u << lane) - 1))] : uint16_t{0};
-    if (inside) target[column] = value;
-    values += __popc(votes);
+  constexpr int kSteps = 8;
+  for (int64_t first = 0; first < source.columns; first += kSteps * kWarp) {
+    unsigned kept[kSteps];
+    ESPARSE_UNROLL
+    for (int i = 0; i < kSteps; ++i) {
+      const int64_t column = first + i * kWarp + lane;
+      kept[i] = column < source.columns ? bits[column / 8] >> (column % 8) & 1u : 0u;
+    }
+    ESPARSE_UNROLL
+    for (int i = 0; i < kSteps; ++i) {
+      const unsigned votes = __ballot_sync(0xffffffffu, kept[i] != 0);
+      const int64_t column = first + i * kWarp + lane;
+      const uint16_t value = kept[i] != 0 ? values[__popc(votes & ((1u << lane) - 1))] : uint16_t{0};
+      if (column < source.columns) target[column] = value;
+      values += __popc(votes);
+    }
   }
 }
 
