@@ -51,7 +51,7 @@ Result<std::vector<DeviceContender>> DeviceColdWeights::dense_library(DeviceOper
   ESPARSE_RETURN_IF_ERROR(make_rows());
   std::vector<DeviceContender> contenders;
   for (const bool rounded : {false, true})
-    contenders.push_back({name + (rounded ? ", parts rounded" : ""), rows_.front().bytes(),
+    contenders.push_back({name + (rounded ? ", parts rounded" : ""), rows_.front().bytes(), rounded,
                           static_cast<int64_t>(rows_.size()), [this, &operands, &library, rounded](int64_t copy) {
                             cuda::GemmArgs args = gemm_args(rows_[static_cast<size_t>(copy)], operands);
                             args.rounded_parts = rounded;
@@ -77,7 +77,7 @@ Result<std::vector<DeviceContender>> DeviceColdWeights::sparse_library(DeviceOpe
   }
   const cuda::LibraryProduct product{operands.x.data(), operands.y.data(), operands.padded_tokens,
                                      operands.in,       operands.out,      false};
-  return std::vector<DeviceContender>{{*name, library_.front()->bytes(), static_cast<int64_t>(library_.size()),
+  return std::vector<DeviceContender>{{*name, library_.front()->bytes(), true, static_cast<int64_t>(library_.size()),
                                        [this, &library, product](int64_t copy) {
                                          return library.multiply(*library_[static_cast<size_t>(copy)], product,
                                                                  device_->stream());
@@ -100,7 +100,8 @@ Result<std::vector<DeviceContender>> DeviceColdWeights::ours(DeviceOperands& ope
   std::vector<DeviceContender> contenders;
   for (const DevicePath path : possible_paths(form, device_->info(), operands.tokens))
     contenders.push_back({fmt::format("{} {}", path_name(path), form_name(form)), ours_.front().bytes(),
-                          static_cast<int64_t>(ours_.size()), [this, &operands, y, path](int64_t copy) {
+                          pattern_.dense_fraction.has_value(), static_cast<int64_t>(ours_.size()),
+                          [this, &operands, y, path](int64_t copy) {
                             DeviceWeight& weight = ours_[static_cast<size_t>(copy)];
                             weight.plan.paths.fill(path);
                             return device_linear(*device_, weight, operands.x.data(), operands.tokens, nullptr, y,
