@@ -47,6 +47,9 @@ Status launched(const Product& product, cuda::LaunchCode code, std::string_view 
   return product.device.launched(code, kernel, {product.tokens, columns, rows});
 }
 
+// Whether a kernel may start before the one before it has ended.
+bool starts_early(const Device& device) { return device.info().compute_major >= 9; }
+
 // Memory behind the counters.
 Result<std::byte*> scratch_of(const Product& product, int64_t bytes) {
   const DeviceBytes& memory = product.scratch.memory;
@@ -143,6 +146,7 @@ Status by_few(const Product& product, cuda::FewArgs args) {
   args.bias = product.bias, args.y = product.y.data, args.y_stride = product.y.stride;
   args.type = product.type, args.y_type = product.y.type, args.add = product.y.add;
   Device& device = product.device;
+  args.early = starts_early(device);
   const FewShape shape = few_shape(args, device.info().multiprocessors);
   args.splits = shape.splits;
   ESPARSE_ASSIGN_OR_RETURN(std::byte* const memory, scratch_of(product, shape.partial_bytes));
@@ -154,9 +158,12 @@ Status by_few(const Product& product, cuda::FewArgs args) {
 
 Status by_bits(const Product& product, const DeviceBits& bits) {
   const LinearOutput& y = product.y;
-  const cuda::FewBitsArgs args{rows_of(bits), product.x, product.x_stride, static_cast<int>(product.tokens),
-                               product.bias,  y.data,    y.stride,         product.type,
-                               y.type,        y.add};
+  cuda::FewBitsArgs args{};
+  args.weight = rows_of(bits);
+  args.x = product.x, args.x_stride = product.x_stride, args.tokens = static_cast<int>(product.tokens);
+  args.bias = product.bias, args.y = y.data, args.y_stride = y.stride;
+  args.type = product.type, args.y_type = y.type, args.add = y.add;
+  args.early = starts_early(product.device);
   return launched(product, product.device.backend().few_bits->few(args, product.device.stream()), "few_bits", bits.rows,
                   bits.columns);
 }
@@ -227,12 +234,12 @@ cuda::FewArgs few_regions(const DeviceWeight& weight) {
   return regions(&spense.dense, &std::get<DeviceTiles>(spense.sparse), spense.split == SpenseSplit::out);
 }
 
-int64_t few_scratch_bytes(const Device& device, const DeviceWeight& weight, int64_t max_tokens) {
+int64_t few_scratch_bytes(const DeviceWeight& weight, int64_t max_tokens) {
   int64_t most = 0;
   cuda::FewArgs args = few_regions(weight);
   for (int tokens = 1; tokens <= std::min<int64_t>(max_tokens, cuda::kFewTokens); ++tokens) {
     args.tokens = tokens;
-    most = std::max(most, few_shape(args, device.info().multiprocessors).partial_bytes);
+    most = std::max(most, few_shape(args, weight.multiprocessors).partial_bytes);
   }
   return most;
 }
@@ -247,9 +254,9 @@ int64_t expansion_bytes(const DeviceWeight& weight) {
 
 }  // namespace
 
-int64_t linear_scratch_bytes(const Device& device, const DeviceWeight& weight, int64_t max_tokens) {
+int64_t linear_scratch_bytes(const DeviceWeight& weight, int64_t max_tokens) {
   const bool of_bits = weight.form() == DeviceForm::bits || weight.form() == DeviceForm::spense_bits;
-  const int64_t few = of_bits ? 0 : few_scratch_bytes(device, weight, max_tokens);
+  const int64_t few = of_bits ? 0 : few_scratch_bytes(weight, max_tokens);
   return kCounterBytes + std::max(few, expansion_bytes(weight));
 }
 

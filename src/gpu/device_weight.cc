@@ -171,7 +171,7 @@ Result<DeviceWeight> upload_weight(Device& device, const WeightView& weight, cud
   if (type == cuda::Element::f32) return invalid_argument("weight on a GPU: type must be bf16 or f16, got f32");
   DeviceWeight result;
   result.out_features = weight_out_features(weight), result.in_features = weight_in_features(weight);
-  result.type = type;
+  result.type = type, result.multiprocessors = device.info().multiprocessors;
   ESPARSE_RETURN_IF_ERROR(std::visit(Uploader{device, result}, weight));
   result.plan = default_plan(result.form(), device.info());
   return result;

@@ -41,7 +41,8 @@ struct DeviceWeight {
   int64_t out_features = 0, in_features = 0;
   cuda::Element type = cuda::Element::bf16;  // of weights and inputs: bf16 or f16
   std::variant<DeviceDense, DeviceTiles, DeviceBits, DeviceSpense> parts;
-  DevicePlan plan;  // the default one for the GPU, until somebody has measured a better one
+  int multiprocessors = 0;  // of the GPU it is on
+  DevicePlan plan;          // the default one for the GPU, until somebody has measured a better one
 
   DeviceForm form() const;
   int64_t bytes() const;  // of device memory

@@ -1,4 +1,4 @@
-// Linears of the emulated GPU, every form and path, against plain loops in double.
+// Linears on the GPU, every form and path, against plain loops in double.
 #include "gpu/device_linear.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "gpu/launch_shapes.h"
-#include "kernels/cuda/emulated/backend_emulated.h"
+#include "kernels/cuda/test_backend.h"
 #include "sparse/bitmap_matrix.h"
 #include "sparse/nm_tiles.h"
 
@@ -72,7 +72,7 @@ struct OutputKind {
 class DeviceLinear : public testing::Test {
  protected:
   void SetUp() override {
-    auto opened = Device::open(cuda::emulated_backend());
+    auto opened = Device::open(cuda::test_backend());
     ASSERT_TRUE(opened.ok());
     device_ = std::move(*opened);
   }
@@ -81,7 +81,7 @@ class DeviceLinear : public testing::Test {
   void check(const WeightView& view, const std::vector<float>& w, Element type, Shape shape) {
     auto weight = upload_weight(*device_, view, type);
     ASSERT_TRUE(weight.ok()) << weight.status().message();
-    auto scratch = make_linear_scratch(*device_, linear_scratch_bytes(*device_, *weight, shape.tokens));
+    auto scratch = make_linear_scratch(*device_, linear_scratch_bytes(*weight, shape.tokens));
     ASSERT_TRUE(scratch.ok());
     const DType dtype = dtype_of(type);
     const auto x_bytes = as_bytes_of(dtype, random_values(shape.tokens * shape.in, 2));
@@ -285,7 +285,7 @@ TEST_F(DeviceLinear, SplitColumnsGiveTheSameBitsTwice) {
   args.sparse_rows = 16, args.sparse_columns = 8192, args.tokens = 2;
   ASSERT_GT(few_shape(args, device_->info().multiprocessors).splits, 1);
   check(packed->view(), pruned.dense, Element::bf16, shape);
-  const auto scratch = make_linear_scratch(*device_, linear_scratch_bytes(*device_, *weight, shape.tokens));
+  const auto scratch = make_linear_scratch(*device_, linear_scratch_bytes(*weight, shape.tokens));
   const auto x = device_->upload(as_bytes_of(DType::bf16, random_values(shape.tokens * shape.in, 20)), "x");
   std::vector<std::byte> results[2];
   for (auto& result : results) {

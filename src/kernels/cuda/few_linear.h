@@ -42,6 +42,7 @@ struct FewArgs {
   int64_t y_stride;
   Element type, y_type;  // of x and W; of y
   bool add;
+  bool early;          // compute capability 9.0: weights are fetched while the kernel before ends
   int splits;          // blocks that share the columns of the same rows
   float* partials;     // [blocks, splits, tokens, rows of a block] where splits > 1
   uint32_t* counters;  // [blocks], zero before and after, where splits > 1
