@@ -91,7 +91,7 @@ Result<std::vector<DeviceContender>> DeviceColdWeights::ours(DeviceOperands& ope
     copies = copies_of(weight.bytes());
     ours_.push_back(std::move(weight));
   }
-  const int64_t needed = linear_scratch_bytes(*device_, ours_.front(), operands.tokens);
+  const int64_t needed = linear_scratch_bytes(ours_.front(), operands.tokens);
   if (needed > scratch_.memory.bytes()) {
     ESPARSE_ASSIGN_OR_RETURN(scratch_, make_linear_scratch(*device_, needed));
   }
