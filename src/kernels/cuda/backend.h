@@ -65,6 +65,9 @@ class Runtime {
 struct AttentionKernels;
 struct ElementwiseKernels;
 struct HeadKernels;
+struct StatisticsKernels;
+struct ObsKernels;
+struct ShuffleKernels;
 struct FewLinearKernels;
 struct FewBitsKernels;
 struct PrefillLinearKernels;
@@ -79,6 +82,9 @@ struct Backend {
   const ElementwiseKernels* elementwise = nullptr;
   const HeadKernels* heads = nullptr;
   const SparseLibrary* sparse_library = nullptr;
+  const StatisticsKernels* statistics = nullptr;
+  const ObsKernels* obs = nullptr;
+  const ShuffleKernels* shuffle = nullptr;
   const FewLinearKernels* few_linear = nullptr;
   const FewBitsKernels* few_bits = nullptr;
   const PrefillLinearKernels* prefill_linear = nullptr;

@@ -7,6 +7,9 @@ namespace esparse::cuda {
 struct AttentionKernels;
 struct ElementwiseKernels;
 struct HeadKernels;
+struct StatisticsKernels;
+struct ObsKernels;
+struct ShuffleKernels;
 struct FewLinearKernels;
 struct FewBitsKernels;
 struct PrefillLinearKernels;
@@ -19,6 +22,9 @@ namespace esparse::cuda::ESPARSE_BACKEND {
 const AttentionKernels& attention_kernels();
 const ElementwiseKernels& elementwise_kernels();
 const HeadKernels& head_kernels();
+const StatisticsKernels& statistics_kernels();
+const ObsKernels& obs_kernels();
+const ShuffleKernels& shuffle_kernels();
 const FewLinearKernels& few_linear_kernels();
 const FewBitsKernels& few_bits_kernels();
 const PrefillLinearKernels& prefill_linear_kernels();

@@ -84,6 +84,9 @@ const Backend& emulated_backend() {
     result.prefill_linear = &emulated::prefill_linear_kernels();
     result.linear_parts = &emulated::linear_parts_kernels();
     result.tokens = &emulated::token_kernels();
+    result.shuffle = &emulated::shuffle_kernels();
+    result.obs = &emulated::obs_kernels();
+    result.statistics = &emulated::statistics_kernels();
     return result;
   }();
   return backend;
