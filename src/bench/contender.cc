@@ -81,7 +81,7 @@ std::vector<Contender> onednn_contenders(DType dtype, Product& product) {
 }
 
 Status check_product(const std::string& kernel, DType dtype, const BenchPattern& pattern, const Product& product,
-                     double output_rounding) {
+                     const OutputRounding& rounding) {
   constexpr int64_t kRows = 32, kTokens = 4;
   int64_t zeros = 0, looked_at = 0;
   for (const int64_t row : spread(product.y.cols(), kRows)) {
@@ -90,7 +90,8 @@ Status check_product(const std::string& kernel, DType dtype, const BenchPattern&
     for (const int64_t token : spread(product.y.rows(), kTokens)) {
       const Sum exact = exact_output(weights, product.x.row(token));
       const double got = product.y(token, row);
-      const double allowed = tolerance(dtype, exact, product.x.cols()) + output_rounding * std::abs(exact.value);
+      const double allowed = tolerance(dtype, exact, product.x.cols()) +
+                             rounding.unit * (std::abs(exact.value) + (rounding.of_parts ? exact.magnitude : 0));
       if (!(std::abs(got - exact.value) <= allowed))
         return internal_error("{}: wrong result at token {}, row {}: expected {}, got {}", kernel, token, row,
                               exact.value, got);

@@ -37,8 +37,8 @@ Status check_device_contender(Device& device, const DeviceContender& contender, 
   Matrix<float>& target = operands.product->y;
   convert_to_f32(operands.type == cuda::Element::f16 ? DType::f16 : DType::bf16, y.data(), target.values());
   // x has been rounded before, so only y is.
-  return check_product(contender.kernel, DType::f32, pattern, *operands.product,
-                       operands.type == cuda::Element::f16 ? 0x1p-11 : 0x1p-8);
+  const double unit = operands.type == cuda::Element::f16 ? 0x1p-11 : 0x1p-8;
+  return check_product(contender.kernel, DType::f32, pattern, *operands.product, {unit, contender.rounds_parts});
 }
 
 Result<DeviceRuns> DeviceRuns::create(Device& device, const DeviceContender& contender, double seconds) {
@@ -74,12 +74,12 @@ Status DeviceRuns::make(double seconds) {
   runs_ = contender_->copies;
   ESPARSE_RETURN_IF_ERROR(run_all());
   ESPARSE_ASSIGN_OR_RETURN(const double one, seconds_per_run());
-  const double wanted = std::clamp(std::ceil(seconds / std::max(one, 1e-9)), static_cast<double>(kFewestRuns),
-                                   static_cast<double>(kMostRuns));
-  runs_ = (static_cast<int64_t>(wanted) + contender_->copies - 1) / contender_->copies * contender_->copies;
   const Status begun = runtime.begin_capture(device_->stream());
   if (begun.kind() == StatusKind::unsupported) return {};
   ESPARSE_RETURN_IF_ERROR(begun);
+  const double wanted = std::clamp(std::ceil(seconds / std::max(one, 1e-9)), static_cast<double>(kFewestRuns),
+                                   static_cast<double>(kMostRuns));
+  runs_ = (static_cast<int64_t>(wanted) + contender_->copies - 1) / contender_->copies * contender_->copies;
   const Status captured = run_all();
   const auto graph = runtime.end_capture(device_->stream());  // also after a failure, which else stays in the stream
   ESPARSE_RETURN_IF_ERROR(captured);

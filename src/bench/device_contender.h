@@ -15,10 +15,11 @@ namespace esparse {
 
 struct DeviceContender {
   std::string kernel;
-  int64_t weight_bytes = 0;  // that one run reads
-  int64_t copies = 1;        // of the weight, which take turns so that each run finds its own out of the cache
+  int64_t weight_bytes = 0;   // that one run reads
+  bool rounds_parts = false;  // y is the sum of parts that were rounded to 16 bits each
+  int64_t copies = 1;         // of the weight, which take turns so that each run finds its own out of the cache
   // Gives the stream one product with that copy, into DeviceOperands::y.
-  std::function<Status(int64_t copy)> run;
+  std::function<Status(int64_t copy)> run = nullptr;
 };
 
 // The activations of one product on the device, in 16 bits, as the engine has them.
@@ -38,7 +39,8 @@ struct DeviceOperands {
 Status check_device_contender(Device& device, const DeviceContender& contender, const BenchPattern& pattern,
                               DeviceOperands& operands);
 
-// A contender in a graph of many runs, one copy after the other; on a backend without graphs run by run.
+// A contender in a graph of many runs, one copy after the other; on a backend without graphs one run of
+// each.
 class DeviceRuns {
  public:
   // Runs each copy once before, so that libraries have found their algorithms. About `seconds` a time.

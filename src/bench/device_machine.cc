@@ -17,7 +17,7 @@ constexpr int kTurns = 5;
 constexpr double kTurnSeconds = 0.02;
 
 Result<double> median_seconds(Device& device, std::function<Status()> run) {
-  const DeviceContender contender{"", 0, 1, [run = std::move(run)](int64_t) { return run(); }};
+  const DeviceContender contender{"", 0, false, 1, [run = std::move(run)](int64_t) { return run(); }};
   ESPARSE_ASSIGN_OR_RETURN(DeviceRuns runs, DeviceRuns::create(device, contender, kTurnSeconds));
   std::vector<double> times;
   for (int turn = 0; turn < kTurns; ++turn) {

@@ -51,7 +51,7 @@ Result<std::vector<DeviceContender>> DeviceColdWeights::dense_library(DeviceOper
   ESPARSE_RETURN_IF_ERROR(make_rows());
   std::vector<DeviceContender> contenders;
   for (const bool rounded : {false, true})
-    contenders.push_back({name + (rounded ? ", parts rounded" : ""), rows_.front().bytes(),
+    contenders.push_back({name + (rounded ? ", parts rounded" : ""), rows_.front().bytes(), rounded,
                           static_cast<int64_t>(rows_.size()), [this, &operands, &library, rounded](int64_t copy) {
                             cuda::GemmArgs args = gemm_args(rows_[static_cast<size_t>(copy)], operands);
                             args.rounded_parts = rounded;
@@ -77,7 +77,7 @@ Result<std::vector<DeviceContender>> DeviceColdWeights::sparse_library(DeviceOpe
   }
   const cuda::LibraryProduct product{operands.x.data(), operands.y.data(), operands.padded_tokens,
                                      operands.in,       operands.out,      false};
-  return std::vector<DeviceContender>{{*name, library_.front()->bytes(), static_cast<int64_t>(library_.size()),
+  return std::vector<DeviceContender>{{*name, library_.front()->bytes(), true, static_cast<int64_t>(library_.size()),
                                        [this, &library, product](int64_t copy) {
                                          return library.multiply(*library_[static_cast<size_t>(copy)], product,
                                                                  device_->stream());
@@ -91,7 +91,7 @@ Result<std::vector<DeviceContender>> DeviceColdWeights::ours(DeviceOperands& ope
     copies = copies_of(weight.bytes());
     ours_.push_back(std::move(weight));
   }
-  const int64_t needed = linear_scratch_bytes(*device_, ours_.front(), operands.tokens);
+  const int64_t needed = linear_scratch_bytes(ours_.front(), operands.tokens);
   if (needed > scratch_.memory.bytes()) {
     ESPARSE_ASSIGN_OR_RETURN(scratch_, make_linear_scratch(*device_, needed));
   }
@@ -100,7 +100,8 @@ Result<std::vector<DeviceContender>> DeviceColdWeights::ours(DeviceOperands& ope
   std::vector<DeviceContender> contenders;
   for (const DevicePath path : possible_paths(form, device_->info(), operands.tokens))
     contenders.push_back({fmt::format("{} {}", path_name(path), form_name(form)), ours_.front().bytes(),
-                          static_cast<int64_t>(ours_.size()), [this, &operands, y, path](int64_t copy) {
+                          pattern_.dense_fraction.has_value(), static_cast<int64_t>(ours_.size()),
+                          [this, &operands, y, path](int64_t copy) {
                             DeviceWeight& weight = ours_[static_cast<size_t>(copy)];
                             weight.plan.paths.fill(path);
                             return device_linear(*device_, weight, operands.x.data(), operands.tokens, nullptr, y,

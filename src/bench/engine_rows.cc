@@ -77,18 +77,17 @@ std::string engine_rows_text(const std::string& machine, std::span<const EngineR
   Table table(columns);
   for (const EngineRow& row : rows) {
     const EngineTimes& times = row.times;
-    std::vector<std::string> cells = {
-        row.name,
-        std::to_string(times.prompt_tokens),
-        fmt::format("{:.3f}", times.prefill_seconds),
-        fmt::format("{:.1f}", static_cast<double>(times.prompt_tokens) / times.prefill_seconds),
-        fmt::format("{:.2f}x", row.prefill_ratio),
-        std::to_string(times.gen_tokens),
-        fmt::format("{:.2f}", times.decode_seconds_per_token * 1e3),
-        fmt::format("{:.1f}", 1 / times.decode_seconds_per_token),
-        fmt::format("{:.2f}x", row.decode_ratio),
-        format_bytes(row.memory.weights),
-        format_bytes(row.memory.linears)};
+    std::vector<Cell> cells = {row.name,
+                               std::to_string(times.prompt_tokens),
+                               fmt::format("{:.3f}", times.prefill_seconds),
+                               fmt::format("{:.1f}", static_cast<double>(times.prompt_tokens) / times.prefill_seconds),
+                               fmt::format("{:.2f}x", row.prefill_ratio),
+                               std::to_string(times.gen_tokens),
+                               fmt::format("{:.2f}", times.decode_seconds_per_token * 1e3),
+                               fmt::format("{:.1f}", 1 / times.decode_seconds_per_token),
+                               fmt::format("{:.2f}x", row.decode_ratio),
+                               format_bytes(row.memory.weights),
+                               format_bytes(row.memory.linears)};
     if (on_gpu) cells.insert(cells.end(), {format_bytes(times.kv_bytes), format_bytes(row.memory.workspace)});
     table.add_row(cells);
   }

@@ -114,6 +114,20 @@ Status BenchCommand::run_linears() const {
   return print(linear_rows_text(machine, rows), linear_rows_json(machine, rows));
 }
 
+// Says in `machine` and `machine_facts` what GPU it is.
+Result<EngineSubject> BenchCommand::open_subject(const std::string& path, std::string& machine,
+                                                 Json& machine_facts) const {
+  ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<Device> gpu, device.open());
+  if (!gpu) return open_planned_model(path, plan);
+  machine = gpu_line(gpu->info()), machine_facts = gpu_json(gpu->info());
+  ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
+  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Model> uploaded, Model::load(std::move(checkpoint)));
+  EngineSubject subject;
+  subject.name = path;
+  ESPARSE_ASSIGN_OR_RETURN(subject.engine, engine_on(std::move(gpu), *uploaded));
+  return subject;
+}
+
 // The libraries' algorithms are searched and kept, as the yardstick is to be at its best.
 Status BenchCommand::run_device_linears() const {
   DeviceBenchOptions options;
@@ -130,20 +144,6 @@ Status BenchCommand::run_device_linears() const {
     for (const Status& warning : warnings)
       std::fprintf(stderr, "esparse: warning: plan cache: %s\n", warning.message().c_str());
   return print(device_report_text(report), device_report_json(report));
-}
-
-// Says in `machine` and `machine_facts` what GPU it is.
-Result<EngineSubject> BenchCommand::open_subject(const std::string& path, std::string& machine,
-                                                 Json& machine_facts) const {
-  ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<Device> gpu, device.open());
-  if (!gpu) return open_planned_model(path, plan);
-  machine = gpu_line(gpu->info()), machine_facts = gpu_json(gpu->info());
-  ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
-  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Model> uploaded, Model::load(std::move(checkpoint)));
-  EngineSubject subject;
-  subject.name = path;
-  ESPARSE_ASSIGN_OR_RETURN(subject.engine, engine_on(std::move(gpu), *uploaded));
-  return subject;
 }
 
 Status BenchCommand::run_model() const {

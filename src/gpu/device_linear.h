@@ -23,7 +23,7 @@ struct LinearScratch {
   DeviceBytes memory;
 };
 // What products of up to `max_tokens` tokens need, whatever the plan.
-int64_t linear_scratch_bytes(const Device& device, const DeviceWeight& weight, int64_t max_tokens);
+int64_t linear_scratch_bytes(const DeviceWeight& weight, int64_t max_tokens);
 // `bytes`: the most that any of the weights needs.
 Result<LinearScratch> make_linear_scratch(Device& device, int64_t bytes);
 

@@ -22,15 +22,11 @@ struct GpuForward::Attention {
 
 Status GpuForward::table_rows(const GpuTable& table, const int32_t* ids, int64_t offset, int64_t tokens, int64_t width,
                               void* y, cuda::Element type, bool add) {
-  const cuda::EmbedArgs args{table.data,
-                             ids,
-                             static_cast<int>(offset),
-                             y,
-                             table.type,
-                             type,
-                             add,
-                             static_cast<int>(tokens),
-                             static_cast<int>(width)};
+  cuda::EmbedArgs args{};
+  args.table = table.data, args.stride = table.stride, args.table_type = table.type;
+  args.ids = ids, args.offset = static_cast<int>(offset);
+  args.y = y, args.type = type, args.add = add;
+  args.tokens = static_cast<int>(tokens), args.width = static_cast<int>(width);
   return device_.launched(device_.backend().tokens->embed(args, stream()), "embed", {tokens, width});
 }
 
@@ -178,7 +174,7 @@ Status GpuForward::blocks(const int32_t* position, const DecodeSplits& splits, c
 
 Status GpuForward::pick_rows(const DeviceBytes& hidden, const int32_t* ids, int64_t count) {
   GpuTable rows;
-  rows.data = hidden.data();
+  rows.data = hidden.data(), rows.stride = config().hidden_size;
   return table_rows(rows, ids, 0, count, config().hidden_size, space_.picked.data(), cuda::Element::f32, false);
 }
 

@@ -81,7 +81,7 @@ class Upload {
     auto uploaded = device_.upload(bytes, "embeddings");
     if (!uploaded.ok()) return uploaded.status().with_context(from.name());
     to.owned = std::move(uploaded).value();
-    to.data = to.owned.data(), to.type = element_of(dense.dtype);
+    to.data = to.owned.data(), to.type = element_of(dense.dtype), to.stride = dense.in_features;
     target_.memory.weights += to.owned.bytes();
     return release(from);
   }
@@ -91,7 +91,9 @@ class Upload {
     ESPARSE_RETURN_IF_ERROR(single(ends.head, target_.head));
     if (ends.head == ends.embedding) {
       const DeviceWeight& weight = target_.head.weight();
-      target_.embedding.data = weight.dense.data.data(), target_.embedding.type = weight.type;
+      const auto& dense = std::get<DeviceDense>(weight.parts);  // embeddings are never packed
+      target_.embedding.data = dense.data.data(), target_.embedding.stride = dense.stride;
+      target_.embedding.type = weight.type;
     } else {
       ESPARSE_RETURN_IF_ERROR(table(*ends.embedding, target_.embedding));
     }
@@ -125,12 +127,12 @@ Result<GpuModel> GpuModel::upload(Device& device, const Model& model) {
   return result;
 }
 
-int64_t GpuModel::scratch_bytes(int64_t max_tokens) const {
-  int64_t most = std::max(
-      {head.scratch_bytes(max_tokens), project_in.scratch_bytes(max_tokens), project_out.scratch_bytes(max_tokens)});
+int64_t GpuModel::scratch_bytes(const Device& device, int64_t max_tokens) const {
+  int64_t most = std::max({head.scratch_bytes(device, max_tokens), project_in.scratch_bytes(device, max_tokens),
+                           project_out.scratch_bytes(device, max_tokens)});
   for (const GpuBlock& block : blocks)
     for (const LinearStack* stack : {&block.qkv, &block.o, &block.inner, &block.down})
-      most = std::max(most, stack->scratch_bytes(max_tokens));
+      most = std::max(most, stack->scratch_bytes(device, max_tokens));
   return most;
 }
 

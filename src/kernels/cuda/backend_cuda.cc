@@ -7,10 +7,10 @@ namespace esparse::cuda {
 namespace device {
 const AttentionKernels& attention_kernels();
 const ElementwiseKernels& elementwise_kernels();
+const HeadKernels& head_kernels();
 const ShuffleKernels& shuffle_kernels();
 const ObsKernels& obs_kernels();
 const StatisticsKernels& statistics_kernels();
-const HeadKernels& head_kernels();
 const FewLinearKernels& few_linear_kernels();
 const FewBitsKernels& few_bits_kernels();
 const PrefillLinearKernels& prefill_linear_kernels();

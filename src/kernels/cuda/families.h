@@ -6,10 +6,10 @@
 namespace esparse::cuda {
 struct AttentionKernels;
 struct ElementwiseKernels;
+struct HeadKernels;
 struct StatisticsKernels;
 struct ObsKernels;
 struct ShuffleKernels;
-struct HeadKernels;
 struct FewLinearKernels;
 struct FewBitsKernels;
 struct PrefillLinearKernels;
@@ -21,10 +21,10 @@ namespace esparse::cuda::ESPARSE_BACKEND {
 
 const AttentionKernels& attention_kernels();
 const ElementwiseKernels& elementwise_kernels();
+const HeadKernels& head_kernels();
 const StatisticsKernels& statistics_kernels();
 const ObsKernels& obs_kernels();
 const ShuffleKernels& shuffle_kernels();
-const HeadKernels& head_kernels();
 const FewLinearKernels& few_linear_kernels();
 const FewBitsKernels& few_bits_kernels();
 const PrefillLinearKernels& prefill_linear_kernels();

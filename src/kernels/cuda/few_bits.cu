@@ -104,6 +104,7 @@ template <typename T, int tokens>
 __global__ void __launch_bounds__(kWarps* kWarp) few_bits_kernel(FewBitsArgs args) {
   const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
   const int64_t first_row = (static_cast<int64_t>(blockIdx.x) * kWarps + warp) * kRows;
+  let_next_kernel_start();
   if (first_row >= args.weight.rows) return;
   const int64_t row_bytes = (args.weight.columns + 7) / 8;
   const int chunks = static_cast<int>((args.weight.columns + kChunk - 1) / kChunk);
@@ -120,6 +121,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) few_bits_kernel(FewBitsArgs arg
     start_chunk(args.weight, rows[r], buffers + r * kBufferBytes, lane);
   }
   end_copy_group();
+  wait_for_kernels_before();
   Sums<T, tokens> sums = {};
   for (int chunk = 0; chunk < chunks; ++chunk) {
     unsigned char* here = buffers + chunk % 2 * kRows * kBufferBytes;
@@ -150,9 +152,9 @@ __global__ void __launch_bounds__(kWarps* kWarp) few_bits_kernel(FewBitsArgs arg
 template <typename T, int tokens>
 LaunchCode run(const FewBitsArgs& args, Stream stream) {
   constexpr int kBlockRows = kWarps * kRows;
-  return launch(few_bits_kernel<T, tokens>,
-                dim3(static_cast<unsigned>((args.weight.rows + kBlockRows - 1) / kBlockRows)), dim3(kWarps * kWarp),
-                kWarps * 2 * kRows * kBufferBytes, stream, args);
+  return launch_early(few_bits_kernel<T, tokens>,
+                      dim3(static_cast<unsigned>((args.weight.rows + kBlockRows - 1) / kBlockRows)),
+                      dim3(kWarps * kWarp), kWarps * 2 * kRows * kBufferBytes, stream, args, args.early);
 }
 template <typename T>
 LaunchCode run_of_type(const FewBitsArgs& args, Stream stream) {

@@ -21,6 +21,7 @@ struct FewBitsArgs {
   int64_t y_stride;
   Element type, y_type;  // of x and W; of y
   bool add;
+  bool early;  // compute capability 9.0: weights are fetched while the kernel before ends
 };
 
 struct FewBitsKernels {

@@ -66,9 +66,10 @@ __device__ __forceinline__ void for_stages(const FewArgs& args, Span span, int f
                                            const Body& body) {
   auto* buffers = dynamic_shared<unsigned char>();
   const int stage_bytes = args.tokens * C::kPitch;
+  prepare();
+  wait_for_kernels_before();
   __syncthreads();  // whoever used the memory before is done
   copy_stage<C, width>(args, span, first * width, buffers);
-  prepare();
   for (int stage = first; stage < last; ++stage) {
     wait_for_copy_groups<0>();
     __syncthreads();
@@ -290,6 +291,7 @@ __device__ __forceinline__ int stages_of(int columns, int width) { return (colum
 
 template <typename C>
 __global__ void __launch_bounds__(C::kThreads, C::kBlocksAtOnce) few_kernel(FewArgs args) {
+  let_next_kernel_start();
   const int sparse_blocks = args.stacked ? (args.sparse_rows + C::kRows - 1) / C::kRows : 0;
   const bool below = args.stacked && static_cast<int>(blockIdx.x) >= sparse_blocks;  // in the dense rows
   const int block = static_cast<int>(blockIdx.x) - (below ? sparse_blocks : 0);
@@ -315,20 +317,28 @@ LaunchCode run(const FewArgs& args, Stream stream) {
   const int64_t stages = 2ll * args.tokens * C::kPitch;
   const int64_t sums = int64_t{4} * C::kColumnWarps * args.tokens * (C::kRows + kRowPadding);
   const dim3 grid(static_cast<unsigned>(few_blocks(args)), static_cast<unsigned>(args.splits));
-  return launch(few_kernel<C>, grid, dim3(C::kThreads), stages > sums ? stages : sums, stream, args);
+  return launch_early(few_kernel<C>, grid, dim3(C::kThreads), stages > sums ? stages : sums, stream, args, args.early);
 }
 
 template <typename T>
 LaunchCode run_of_type(const FewArgs& args, Stream stream) {
-  switch (few_config_index(args.tokens)) {
+  switch (args.config) {
     case 0:
       return run<T, 0>(args, stream);
     case 1:
       return run<T, 1>(args, stream);
     case 2:
       return run<T, 2>(args, stream);
-    default:
+    case 3:
       return run<T, 3>(args, stream);
+    case 4:
+      return run<T, 4>(args, stream);
+    case 5:
+      return run<T, 5>(args, stream);
+    case 6:
+      return run<T, 6>(args, stream);
+    default:
+      return run<T, 7>(args, stream);
   }
 }
 

@@ -6,6 +6,24 @@
 
 namespace esparse::cuda::ESPARSE_BACKEND {
 
+#ifdef __CUDACC__
+// For kernels of launch_early(): the kernels before have ended and what they wrote can be read.
+__device__ __forceinline__ void wait_for_kernels_before() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+// The next kernel of launch_early() may take the place of blocks that have ended.
+__device__ __forceinline__ void let_next_kernel_start() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+#else
+inline void wait_for_kernels_before() {}
+inline void let_next_kernel_start() {}
+#endif
+
 #if defined(__CUDACC__) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 
 // Older GPUs have neither the policy nor copies of their own: loads and stores do instead.

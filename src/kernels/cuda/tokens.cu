@@ -10,7 +10,7 @@ namespace {
 template <typename From, typename To>
 __global__ void embed_kernel(EmbedArgs args) {
   const int64_t row = static_cast<int64_t>(args.ids[blockIdx.x]) + args.offset;
-  const From* source = static_cast<const From*>(args.table) + row * args.width;
+  const From* source = static_cast<const From*>(args.table) + row * args.stride;
   To* y = static_cast<To*>(args.y) + static_cast<int64_t>(blockIdx.x) * args.width;
   for (int k = static_cast<int>(threadIdx.x); k < args.width; k += static_cast<int>(blockDim.x))
     from_float(to_float(source[k]) + (args.add ? to_float(y[k]) : 0.0f), y[k]);
@@ -40,7 +40,14 @@ __device__ __forceinline__ BestPart block_best(BestPart mine) {
   return mine;
 }
 
-// Each block looks at every kBestParts-th piece of the logits.
+// Logits of a block, unless there are more than kBestParts of them.
+constexpr int kPartThreads = 256, kPartLogits = 4 * kPartThreads;
+__host__ __device__ __forceinline__ int best_parts(int vocab) {
+  const int parts = (vocab + kPartLogits - 1) / kPartLogits;
+  return parts < kBestParts ? parts : kBestParts;
+}
+
+// Each block looks at every gridDim.x-th piece of the logits.
 __global__ void best_parts_kernel(BestTokenArgs args) {
   BestPart mine = {-INFINITY, 0x7fffffff, 0};
   for (int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x); i < args.vocab;
@@ -56,7 +63,8 @@ __global__ void best_parts_kernel(BestTokenArgs args) {
 }
 
 __global__ void best_token_kernel(BestTokenArgs args) {
-  const BestPart best = block_best(args.parts[threadIdx.x]);
+  const bool is_part = static_cast<int>(threadIdx.x) < best_parts(args.vocab);
+  const BestPart best = block_best(is_part ? args.parts[threadIdx.x] : BestPart{-INFINITY, 0x7fffffff, 0});
   if (threadIdx.x != 0) return;
   args.state->token = best.id;
   args.state->flags = best.flags;
@@ -77,7 +85,8 @@ LaunchCode embed(const EmbedArgs& args, Stream stream) {
 }
 
 LaunchCode best_token(const BestTokenArgs& args, Stream stream) {
-  const LaunchCode code = launch(best_parts_kernel, dim3(kBestParts), dim3(256), 0, stream, args);
+  const dim3 grid(static_cast<unsigned>(best_parts(args.vocab)));
+  const LaunchCode code = launch(best_parts_kernel, grid, dim3(kPartThreads), 0, stream, args);
   return code != 0 ? code : launch(best_token_kernel, dim3(1), dim3(kBestParts), 0, stream, args);
 }
 

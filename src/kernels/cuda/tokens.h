@@ -7,9 +7,10 @@ namespace esparse::cuda {
 
 // y[t] (+)= table[ids[t] + offset].
 struct EmbedArgs {
-  const void* table;   // [rows, width] of `table_type`
+  const void* table;   // [rows, width] of `table_type`, a row every `stride` elements
   const int32_t* ids;  // [tokens], each within the table; not checked here
   int offset;
+  int64_t stride;
   void* y;  // [tokens, width] of `type`
   Element table_type, type;
   bool add;  // f32 alone
@@ -29,7 +30,7 @@ struct BestPart {
   int32_t id;
   int32_t flags;
 };
-inline constexpr int kBestParts = 64;
+inline constexpr int kBestParts = 64;  // at most
 
 // state->token = the first of the largest among logits[0, choices); flags of logits[0, vocab). `advance`: the position
 // goes on by one.

@@ -1,15 +1,17 @@
-// Attention run by the emulator against plain loops in double over the rounded inputs.
+// Attention against plain loops in double over the rounded inputs.
 #include "kernels/cuda/attention.h"
 
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <random>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "base/dtype.h"
-#include "kernels/cuda/emulated/backend_emulated.h"
+#include "kernels/cuda/test_backend.h"
 
 namespace esparse::cuda {
 namespace {
@@ -35,16 +37,17 @@ class Problem {
       for (int key = c_.position + c_.rows; key < capacity_; ++key)
         for (std::vector<std::byte>* bytes : {&key_bytes_, &value_bytes_})
           std::memset(bytes->data() + (head * capacity_ + key) * c_.head_dim * width(), 0xff, c_.head_dim * width());
-    out_.resize(static_cast<size_t>(c_.rows * c_.heads * c_.head_dim), bf16{0x7fff});
+    device_q_.emplace(q_bytes_), device_keys_.emplace(key_bytes_), device_values_.emplace(value_bytes_);
+    device_position_.emplace(std::vector<int32_t>{c_.position});
+    device_out_.emplace(static_cast<size_t>(c_.rows * c_.heads * c_.head_dim));
   }
 
   AttentionArgs args() {
-    position_ = c_.position;
-    return {.q = q_bytes_.data(),
-            .keys = key_bytes_.data(),
-            .values = value_bytes_.data(),
-            .positions = &position_,
-            .out = out_.data(),
+    return {.q = device_q_->data(),
+            .keys = device_keys_->data(),
+            .values = device_values_->data(),
+            .positions = device_position_->data(),
+            .out = device_out_->data(),
             .type = c_.type,
             .out_type = Element::bf16,
             .capacity = capacity_,
@@ -61,7 +64,8 @@ class Problem {
 
   // Outputs are means of values below about 4: bf16 keeps them to 2^-9 relatively, and probabilities that are rounded
   // shift them by 2^-9 of the largest values.
-  void check() const {
+  void check() {
+    out_ = device_out_->values();
     for (int row = 0; row < c_.rows; ++row)
       for (int head = 0; head < c_.heads; ++head) {
         const std::vector<double> expected = reference(row, head);
@@ -72,7 +76,7 @@ class Problem {
         }
       }
   }
-  const std::vector<bf16>& out() const { return out_; }
+  std::vector<bf16> out() const { return device_out_->values(); }
 
  private:
   int64_t width() const { return element_bytes(c_.type); }
@@ -107,13 +111,15 @@ class Problem {
   Case c_;
   std::mt19937 random_;
   int capacity_ = 0;
-  int32_t position_ = 0;
   std::vector<std::byte> q_bytes_, key_bytes_, value_bytes_;
   std::vector<float> q_, keys_, values_;
   std::vector<bf16> out_;
+  std::optional<TestArray<std::byte>> device_q_, device_keys_, device_values_;
+  std::optional<TestArray<int32_t>> device_position_;
+  std::optional<TestArray<bf16>> device_out_;
 };
 
-const AttentionKernels& kernels() { return *emulated_backend().attention; }
+const AttentionKernels& kernels() { return *test_backend().attention; }
 
 TEST(CudaAttention, DecodeMatchesDouble) {
   uint32_t seed = 0;
@@ -132,9 +138,9 @@ TEST(CudaAttention, DecodeMatchesDouble) {
         Problem problem({1, position, heads, kv_heads, head_dim, window, type}, ++seed);
         AttentionArgs args = problem.args();
         args.split_keys = 48, args.splits = 6;  // more than are needed
-        std::vector<float> partial(static_cast<size_t>(args.splits * heads * (head_dim + 2)), NAN);
+        const TestArray<float> partial(static_cast<size_t>(args.splits * heads * (head_dim + 2)));
         args.partial = partial.data();
-        ASSERT_EQ(kernels().decode(args, nullptr), 0);
+        ASSERT_TRUE(launched(kernels().decode(args, test_stream())));
         problem.check();
       }
 }
@@ -155,7 +161,7 @@ TEST(CudaAttention, PrefillMatchesDouble) {
         SCOPED_TRACE(testing::Message() << head_dim << " rows " << rows << " position " << position << " window "
                                         << window);
         Problem problem({rows, position, heads, kv_heads, head_dim, window, type}, ++seed);
-        ASSERT_EQ(kernels().prefill(problem.args(), nullptr), 0);
+        ASSERT_TRUE(launched(kernels().prefill(problem.args(), test_stream())));
         problem.check();
       }
 }
@@ -167,7 +173,7 @@ TEST(CudaAttention, GeneralMatchesDouble) {
       for (const Element type : {Element::bf16, Element::f16, Element::f32}) {
         SCOPED_TRACE(testing::Message() << head_dim << " rows " << rows << " position " << position);
         Problem problem({rows, position, 4, 2, head_dim, window, type}, ++seed);
-        ASSERT_EQ(kernels().general(problem.args(), nullptr), 0);
+        ASSERT_TRUE(launched(kernels().general(problem.args(), test_stream())));
         problem.check();
       }
 }
@@ -179,11 +185,12 @@ TEST(CudaAttention, UnneededSplitsDoNotMatter) {
     Problem problem({1, 100, 4, 2, 64, 0, Element::bf16}, 7);
     AttentionArgs args = problem.args();
     args.split_keys = 48, args.splits = splits;
-    std::vector<float> partial(static_cast<size_t>(splits * 4 * 66), NAN);
+    const TestArray<float> partial(static_cast<size_t>(splits * 4 * 66));
     args.partial = partial.data();
-    ASSERT_EQ(kernels().decode(args, nullptr), 0);
-    for (size_t i = 0; i < before.size(); ++i) EXPECT_EQ(before[i].bits, problem.out()[i].bits);
-    before = problem.out();
+    ASSERT_TRUE(launched(kernels().decode(args, test_stream())));
+    const std::vector<bf16> out = problem.out();
+    for (size_t i = 0; i < before.size(); ++i) EXPECT_EQ(before[i].bits, out[i].bits);
+    before = out;
   }
 }
 

@@ -51,26 +51,28 @@ TEST(CudaElementwise, LayerNormMatchesDouble) {
   for (const int width : {1, 31, 100, 1500})
     for (const bool affine : {false, true}) {
       const int tokens = 2;
-      std::vector<float> x(tokens * width), gain(width), bias(width), y(x.size(), NAN);
+      std::vector<float> x(tokens * width), gain(width), bias(width);
       for (float& value : x) value = 3 + normal(random);
       for (float& value : gain) value = 1 + 0.1f * normal(random);
       for (float& value : bias) value = normal(random);
       std::vector<int32_t> order(width);
       std::iota(order.begin(), order.end(), 0);
       std::shuffle(order.begin(), order.end(), random);
-      LayerNormArgs args{x.data(),
-                         affine ? gain.data() : nullptr,
-                         affine ? bias.data() : nullptr,
-                         order.data(),
-                         y.data(),
+      const TestArray<float> device_x(x), device_gain(gain), device_bias(bias), device_y(x.size());
+      const TestArray<int32_t> device_order(order);
+      LayerNormArgs args{device_x.data(),
+                         affine ? device_gain.data() : nullptr,
+                         affine ? device_bias.data() : nullptr,
+                         device_order.data(),
+                         device_y.data(),
                          Element::f32,
                          tokens,
                          width,
                          1e-5f};
-      ASSERT_EQ(emulated_backend().elementwise->layer_norm(args, nullptr), 0);
-      std::vector<float> in_place = x;
-      args.x = in_place.data(), args.y = in_place.data(), args.order = nullptr;
-      ASSERT_EQ(emulated_backend().elementwise->layer_norm(args, nullptr), 0);
+      ASSERT_TRUE(launched(test_backend().elementwise->layer_norm(args, test_stream())));
+      args.y = device_x.data(), args.order = nullptr;
+      ASSERT_TRUE(launched(test_backend().elementwise->layer_norm(args, test_stream())));
+      const std::vector<float> y = device_y.values(), in_place = device_x.values();
       for (int t = 0; t < tokens; ++t) {
         const float* row = x.data() + t * width;
         double mean = 0, variance = 0;
@@ -90,10 +92,15 @@ TEST(CudaElementwise, LayerNormMatchesDouble) {
 TEST(CudaElementwise, GatherRoundsInTheOrder) {
   const std::vector<float> x = {1, 2, 3, 4, 5, 6.0078125f};
   const std::vector<int32_t> order = {2, 0, 1};
-  std::vector<bf16> y(6), plain(6);
-  ASSERT_EQ(emulated_backend().elementwise->gather({x.data(), order.data(), y.data(), Element::bf16, 2, 3}, nullptr),
-            0);
-  ASSERT_EQ(emulated_backend().elementwise->gather({x.data(), nullptr, plain.data(), Element::bf16, 2, 3}, nullptr), 0);
+  const TestArray<float> device_x(x);
+  const TestArray<int32_t> device_order(order);
+  const TestArray<bf16> device_y(6), device_plain(6);
+  const ElementwiseKernels& kernels = *test_backend().elementwise;
+  ASSERT_TRUE(launched(
+      kernels.gather({device_x.data(), device_order.data(), device_y.data(), Element::bf16, 2, 3}, test_stream())));
+  ASSERT_TRUE(
+      launched(kernels.gather({device_x.data(), nullptr, device_plain.data(), Element::bf16, 2, 3}, test_stream())));
+  const std::vector<bf16> y = device_y.values(), plain = device_plain.values();
   for (size_t i = 0; i < 6; ++i) {
     EXPECT_EQ(y[i].bits, to_bf16(x[i / 3 * 3 + order[i % 3]]).bits);
     EXPECT_EQ(plain[i].bits, to_bf16(x[i]).bits);
@@ -106,11 +113,12 @@ TEST(CudaElementwise, ActivationsMatchDouble) {
   for (const int width : {1, 24, 31, 1032, 2000})
     for (const ActivationKind kind : {ActivationKind::gated_silu, ActivationKind::relu, ActivationKind::gelu}) {
       const int tokens = 2, columns = kind == ActivationKind::gated_silu ? 2 * width : width;
-      std::vector<f16> x(tokens * columns), y(tokens * width, f16{0x7fff});
+      std::vector<f16> x(tokens * columns);
       for (f16& value : x) value = to_f16(normal(random));
-      ASSERT_EQ(
-          emulated_backend().elementwise->activation({x.data(), y.data(), Element::f16, kind, tokens, width}, nullptr),
-          0);
+      const TestArray<f16> device_x(x), device_y(tokens * width);
+      const ActivationArgs args{device_x.data(), device_y.data(), Element::f16, kind, tokens, width};
+      ASSERT_TRUE(launched(test_backend().elementwise->activation(args, test_stream())));
+      const std::vector<f16> y = device_y.values();
       for (int t = 0; t < tokens; ++t)
         for (int k = 0; k < width; ++k) {
           const double a = to_f32(x[t * columns + k]);

@@ -1,13 +1,15 @@
-// From products to heads, run by the emulator against plain loops in double.
+// From products to heads, against plain loops in double.
 #include "kernels/cuda/heads.h"
 
+#include <array>
 #include <cmath>
+#include <optional>
 #include <random>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-#include "kernels/cuda/emulated/backend_emulated.h"
+#include "kernels/cuda/test_backend.h"
 
 namespace esparse::cuda {
 namespace {
@@ -30,21 +32,23 @@ class Problem {
     fill(q_gain_, s_.head_dim), fill(k_gain_, s_.head_dim);
     fill(cosine_, kCapacity * s_.head_dim / 2), fill(sine_, kCapacity * s_.head_dim / 2);
     for (int t = 0; t < s_.tokens; ++t) positions_.push_back(4 + 2 * t);
-    q_.assign(static_cast<size_t>(s_.tokens * s_.heads * s_.head_dim), NAN);
-    keys_.assign(static_cast<size_t>(s_.kv_heads * kCapacity * s_.head_dim), NAN);
-    values_ = keys_;
+    device_qkv_.emplace(qkv_), device_q_gain_.emplace(q_gain_), device_k_gain_.emplace(k_gain_);
+    device_cosine_.emplace(cosine_), device_sine_.emplace(sine_), device_positions_.emplace(positions_);
+    device_q_.emplace(static_cast<size_t>(s_.tokens * s_.heads * s_.head_dim));
+    device_keys_.emplace(static_cast<size_t>(s_.kv_heads * kCapacity * s_.head_dim));
+    device_values_.emplace(device_keys_->size());
   }
 
   HeadsArgs args() {
-    return {.qkv = qkv_.data(),
-            .q_gain = s_.norm ? q_gain_.data() : nullptr,
-            .k_gain = s_.norm ? k_gain_.data() : nullptr,
-            .cosine = s_.rotate ? cosine_.data() : nullptr,
-            .sine = s_.rotate ? sine_.data() : nullptr,
-            .positions = positions_.data(),
-            .q = q_.data(),
-            .keys = keys_.data(),
-            .values = values_.data(),
+    return {.qkv = device_qkv_->data(),
+            .q_gain = s_.norm ? device_q_gain_->data() : nullptr,
+            .k_gain = s_.norm ? device_k_gain_->data() : nullptr,
+            .cosine = s_.rotate ? device_cosine_->data() : nullptr,
+            .sine = s_.rotate ? device_sine_->data() : nullptr,
+            .positions = device_positions_->data(),
+            .q = device_q_->data(),
+            .keys = device_keys_->data(),
+            .values = device_values_->data(),
             .type = Element::f32,
             .capacity = kCapacity,
             .tokens = s_.tokens,
@@ -54,7 +58,8 @@ class Problem {
             .eps = 1e-6f};
   }
 
-  void check() const {
+  void check() {
+    q_ = device_q_->values(), keys_ = device_keys_->values(), values_ = device_values_->values();
     int64_t written = 0;
     for (int t = 0; t < s_.tokens; ++t)
       for (int head = 0; head < all(); ++head) {
@@ -102,6 +107,9 @@ class Problem {
   Sizes s_;
   std::vector<float> qkv_, q_gain_, k_gain_, cosine_, sine_, q_, keys_, values_;
   std::vector<int32_t> positions_;
+  std::optional<TestArray<float>> device_qkv_, device_q_gain_, device_k_gain_, device_cosine_, device_sine_, device_q_,
+      device_keys_, device_values_;
+  std::optional<TestArray<int32_t>> device_positions_;
 };
 
 TEST(CudaHeads, PrepareMatchesDouble) {
@@ -110,7 +118,7 @@ TEST(CudaHeads, PrepareMatchesDouble) {
       for (const bool rotate : {false, true})
         for (const auto& [tokens, heads, kv_heads] : {std::array{1, 1, 1}, {3, 4, 2}, {2, 7, 1}}) {
           Problem problem({tokens, heads, kv_heads, head_dim, norm, rotate});
-          ASSERT_EQ(emulated_backend().heads->prepare(problem.args(), nullptr), 0);
+          ASSERT_TRUE(launched(test_backend().heads->prepare(problem.args(), test_stream())));
           problem.check();
         }
 }

@@ -1,4 +1,4 @@
-// Other forms of weights, made by the emulated kernels, against what docs/formats/gpu-tiles.md says, read byte by byte.
+// Other forms of weights against what docs/formats/gpu-tiles.md says, read byte by byte.
 #include "kernels/cuda/linear_parts.h"
 
 #include <cstring>
@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/cuda/emulated/backend_emulated.h"
+#include "kernels/cuda/test_backend.h"
 #include "kernels/cuda/tile_layout.h"
 #include "sparse/nm_matrix.h"
 
@@ -32,14 +32,21 @@ NmMatrix random_nm(NmPattern pattern, int64_t rows, int64_t columns, uint32_t se
   return std::move(pack_nm(pattern, DType::bf16, std::as_bytes(std::span(dense)), rows, columns)).value();
 }
 
-BitRows rows_of(const NmMatrix& matrix) {
-  return {reinterpret_cast<const uint16_t*>(matrix.values.data()),
-          matrix.bitmask.data(),
-          nullptr,
-          matrix.view().kept_per_row(),
-          matrix.out_features,
-          matrix.in_features};
-}
+// Packed rows on the device.
+struct DeviceRows {
+  TestArray<std::byte> values;
+  TestArray<uint8_t> bitmask;
+  BitRows rows;
+
+  explicit DeviceRows(const NmMatrix& matrix) : values(matrix.values), bitmask(matrix.bitmask) {
+    rows = {reinterpret_cast<const uint16_t*>(values.data()),
+            bitmask.data(),
+            nullptr,
+            matrix.view().kept_per_row(),
+            matrix.out_features,
+            matrix.in_features};
+  }
+};
 
 // Element (row, column) of tiles, from the page's formulas.
 uint16_t element(const std::vector<uint8_t>& tiles, TileLayout layout, int64_t row, int64_t column) {
@@ -71,8 +78,10 @@ TEST(GpuTiles, HoldEveryWeightWhereThePageSaysAndExpandAgain) {
       for (const int64_t columns : {1, 2, 3, 4, 31, 32, 64, 100, 200, 256, 300, 513}) {
         const NmMatrix packed = random_nm(pattern, rows, columns, static_cast<uint32_t>(rows * 1000 + columns));
         const TileLayout layout{rows, columns};
-        std::vector<uint8_t> tiles(static_cast<size_t>(layout.bytes()), 0xff);
-        ASSERT_EQ(emulated_backend().linear_parts->make_tiles({rows_of(packed), tiles.data()}, nullptr), 0);
+        const DeviceRows source(packed);
+        const TestArray<uint8_t> on_device(static_cast<size_t>(layout.bytes()));
+        ASSERT_TRUE(launched(test_backend().linear_parts->make_tiles({source.rows, on_device.data()}, test_stream())));
+        const std::vector<uint8_t> tiles = on_device.values();
         const std::vector<std::byte> bytes = unpack_nm(packed.view());
         std::vector<uint16_t> dense(static_cast<size_t>(rows * columns));
         std::memcpy(dense.data(), bytes.data(), bytes.size());
@@ -82,14 +91,29 @@ TEST(GpuTiles, HoldEveryWeightWhereThePageSaysAndExpandAgain) {
                       row < rows && column < columns ? dense[static_cast<size_t>(row * columns + column)] : 0)
                 << pattern.text() << " " << rows << " x " << columns << " at " << row << ", " << column;
         const int64_t first = rows > 16 ? 16 : 0, stride = columns + 5;
-        std::vector<uint16_t> expanded(static_cast<size_t>((rows - first) * stride), 0xffff);
-        const ExpandTilesArgs args{tiles.data(), columns, first, rows - first, expanded.data(), stride};
-        ASSERT_EQ(emulated_backend().linear_parts->expand_tiles(args, nullptr), 0);
+        const TestArray<uint16_t> target(static_cast<size_t>((rows - first) * stride));
+        const ExpandTilesArgs args{on_device.data(), columns, first, rows - first, target.data(), stride};
+        ASSERT_TRUE(launched(test_backend().linear_parts->expand_tiles(args, test_stream())));
+        const std::vector<uint16_t> expanded = target.values();
         for (int64_t row = first; row < rows; ++row)
           for (int64_t column = 0; column < stride; ++column)
             ASSERT_EQ(expanded[static_cast<size_t>((row - first) * stride + column)],
                       column < columns ? dense[static_cast<size_t>(row * columns + column)] : 0xffff);
       }
+}
+
+// Section 3 of the page.
+TEST(GpuTiles, ExampleOfThePage) {
+  std::vector<uint16_t> dense(16 * 64);
+  for (size_t i = 0; i < dense.size(); ++i) dense[i] = i % 4 == 1 ? 0x3f80 : i % 4 == 3 ? 0x4000 : 0;
+  const auto packed = pack_nm({2, 4}, DType::bf16, std::as_bytes(std::span(dense)), 16, 64);
+  const DeviceRows source(*packed);
+  const TestArray<uint32_t> tiles(1536 / 4);
+  ASSERT_TRUE(launched(
+      test_backend().linear_parts->make_tiles({source.rows, reinterpret_cast<uint8_t*>(tiles.data())}, test_stream())));
+  const std::vector<uint32_t> words = tiles.values();
+  for (size_t i = 0; i < words.size(); ++i)
+    EXPECT_EQ(words[i], i >= 128 ? 0x40003f80u : i % 4 == 0 ? 0xddddddddu : 0x44444444u) << i;
 }
 
 TEST(BitRows, ExpandToTheDenseMatrix) {
@@ -98,15 +122,17 @@ TEST(BitRows, ExpandToTheDenseMatrix) {
       const int64_t rows = 17, first = 3;
       const NmMatrix packed = random_nm(pattern, rows, columns, static_cast<uint32_t>(columns));
       const std::vector<std::byte> bytes = unpack_nm(packed.view());
-      std::vector<uint16_t> expanded(static_cast<size_t>((rows - first) * columns), 0xffff);
+      const DeviceRows source(packed);
+      std::vector<int64_t> starts;
+      for (int64_t row = 0; row <= rows; ++row) starts.push_back(row * source.rows.kept_per_row);
+      const TestArray<int64_t> row_offsets(starts);
       for (const bool offsets : {false, true}) {
-        BitRows source = rows_of(packed);
-        std::vector<int64_t> starts;
-        for (int64_t row = 0; row <= rows; ++row) starts.push_back(row * source.kept_per_row);
-        if (offsets) source.row_offsets = starts.data(), source.kept_per_row = 0;
-        ASSERT_EQ(emulated_backend().linear_parts->expand_bits({source, first, rows - first, expanded.data(), columns},
-                                                               nullptr),
-                  0);
+        BitRows bits = source.rows;
+        if (offsets) bits.row_offsets = row_offsets.data(), bits.kept_per_row = 0;
+        const TestArray<uint16_t> target(static_cast<size_t>((rows - first) * columns));
+        ASSERT_TRUE(launched(test_backend().linear_parts->expand_bits(
+            {bits, first, rows - first, target.data(), columns}, test_stream())));
+        const std::vector<uint16_t> expanded = target.values();
         EXPECT_EQ(std::memcmp(expanded.data(), bytes.data() + first * columns * 2, expanded.size() * 2), 0)
             << pattern.text() << " " << columns;
       }

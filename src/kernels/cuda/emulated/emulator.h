@@ -77,6 +77,12 @@ LaunchCode launch(void (*kernel)(Args), dim3 grid, dim3 block, int64_t shared_by
   return 0;
 }
 
+template <typename Args>
+LaunchCode launch_early(void (*kernel)(Args), dim3 grid, dim3 block, int64_t shared_bytes, Stream stream,
+                        const Args& args, bool) {
+  return launch(kernel, grid, block, shared_bytes, stream, args);
+}
+
 inline void __syncwarp(unsigned mask = 0xffffffffu) {
   meet_in_warp(mask, nullptr, "__syncwarp", [](void* const*) {});
 }
