@@ -116,9 +116,18 @@ Status GpuForward::launch_attention(const GpuBlock& block, int64_t row, int64_t 
   return device_.launched(kernels.decode(args, stream()), "attention_decode", shape);
 }
 
-Status GpuForward::attend(const GpuBlock& block, int64_t tokens, const Attention& attention,
-                          const GpuSequence& sequence, int64_t layer) {
+// True when the pass goes on.
+Result<bool> GpuForward::show(GpuInputObserver* observer, InputSite site, const DeviceBytes& inputs, int64_t tokens,
+                              int64_t width) const {
+  if (observer == nullptr) return true;
+  return observer->observe(site, {inputs.data(), model_.type, tokens, width, width});
+}
+
+Result<bool> GpuForward::attend(const GpuBlock& block, int64_t tokens, const Attention& attention,
+                                const GpuSequence& sequence, int64_t layer, GpuInputObserver* observer) {
   ESPARSE_RETURN_IF_ERROR(half_block_input(block.attention_norm, block.attention_order, tokens));
+  ESPARSE_ASSIGN_OR_RETURN(bool on, show(observer, InputSite::attention, space_.x, tokens, config().hidden_size));
+  if (!on) return false;
   ESPARSE_RETURN_IF_ERROR(
       block.qkv.apply(device_, space_.x.data(), tokens, space_.qkv.data(), cuda::Element::f32, false, space_.scratch));
   const Segment one{tokens, 0};
@@ -129,14 +138,19 @@ Status GpuForward::attend(const GpuBlock& block, int64_t tokens, const Attention
     ESPARSE_RETURN_IF_ERROR(launch_attention(block, row, segment.rows, attention, sequence, layer));
     row += segment.rows;
   }
+  ESPARSE_ASSIGN_OR_RETURN(on, show(observer, InputSite::output, space_.attended, tokens, config().q_features()));
+  if (!on) return false;
   ESPARSE_RETURN_IF_ERROR(block.o.apply(device_, space_.attended.data(), tokens, space_.hidden.data(),
                                         cuda::Element::f32, true, space_.scratch));
-  return end_half_block(block.attention_norm, tokens);
+  ESPARSE_RETURN_IF_ERROR(end_half_block(block.attention_norm, tokens));
+  return true;
 }
 
-Status GpuForward::feed_forward(const GpuBlock& block, int64_t tokens) {
+Status GpuForward::feed_forward(const GpuBlock& block, int64_t tokens, GpuInputObserver* observer) {
   const int64_t width = config().intermediate_size;
   ESPARSE_RETURN_IF_ERROR(half_block_input(block.mlp_norm, block.mlp_order, tokens));
+  ESPARSE_ASSIGN_OR_RETURN(bool on, show(observer, InputSite::mlp, space_.x, tokens, config().hidden_size));
+  if (!on) return {};
   ESPARSE_RETURN_IF_ERROR(
       block.inner.apply(device_, space_.x.data(), tokens, space_.inner.data(), model_.type, false, space_.scratch));
   using cuda::ActivationKind;
@@ -148,6 +162,8 @@ Status GpuForward::feed_forward(const GpuBlock& block, int64_t tokens) {
                                   static_cast<int>(tokens), static_cast<int>(width)};
   ESPARSE_RETURN_IF_ERROR(
       device_.launched(device_.backend().elementwise->activation(args, stream()), "activation", {tokens, width}));
+  ESPARSE_ASSIGN_OR_RETURN(on, show(observer, InputSite::down, space_.active, tokens, width));
+  if (!on) return {};
   ESPARSE_RETURN_IF_ERROR(block.down.apply(device_, space_.active.data(), tokens, space_.hidden.data(),
                                            cuda::Element::f32, true, space_.scratch));
   return end_half_block(block.mlp_norm, tokens);
@@ -156,8 +172,8 @@ Status GpuForward::feed_forward(const GpuBlock& block, int64_t tokens) {
 Status GpuForward::run_blocks(int64_t tokens, const Attention& attention, const GpuSequence& sequence) {
   for (int64_t layer = 0; layer < config().num_layers; ++layer) {
     const GpuBlock& block = model_.blocks[layer];
-    ESPARSE_RETURN_IF_ERROR(attend(block, tokens, attention, sequence, layer));
-    ESPARSE_RETURN_IF_ERROR(feed_forward(block, tokens));
+    ESPARSE_RETURN_IF_ERROR(attend(block, tokens, attention, sequence, layer, nullptr).status());
+    ESPARSE_RETURN_IF_ERROR(feed_forward(block, tokens, nullptr));
   }
   return {};
 }
@@ -166,6 +182,14 @@ Status GpuForward::blocks(const int32_t* positions, std::span<const Segment> seg
   int64_t tokens = 0;
   for (const Segment& segment : segments) tokens += segment.rows;
   return run_blocks(tokens, {positions, segments, {}}, sequence);
+}
+
+Status GpuForward::block(const GpuBlock& block, const int32_t* positions, std::span<const Segment> segments,
+                         const GpuSequence& sequence, GpuInputObserver* observer) {
+  int64_t tokens = 0;
+  for (const Segment& segment : segments) tokens += segment.rows;
+  ESPARSE_ASSIGN_OR_RETURN(const bool on, attend(block, tokens, {positions, segments, {}}, sequence, 0, observer));
+  return on ? feed_forward(block, tokens, observer) : Status();
 }
 
 Status GpuForward::blocks(const int32_t* position, const DecodeSplits& splits, const GpuSequence& sequence) {

@@ -8,8 +8,18 @@
 #include "gpu/gpu_model.h"
 #include "gpu/gpu_sequence.h"
 #include "gpu/gpu_workspace.h"
+#include "kernels/cuda/statistics.h"
 
 namespace esparse {
+
+// Sees the inputs of linears during a pass, as InputObserver does on the CPU. They lie on the device, in memory that
+// the rest of the pass overwrites: work on them is launched in the device's stream.
+class GpuInputObserver {
+ public:
+  virtual ~GpuInputObserver() = default;
+  // False ends the pass here.
+  virtual Result<bool> observe(InputSite site, const cuda::DeviceRows& inputs) = 0;
+};
 
 // Every function launches and returns; nothing is allocated, copied from the host or waited for, so that any of it may
 // be captured.
@@ -23,6 +33,10 @@ class GpuForward {
   // All blocks over space.hidden [tokens], whose rows are the segments one after another, as Model::forward_block()
   // says. Keys and values go to `sequence`.
   Status blocks(const int32_t* positions, std::span<const Segment> segments, const GpuSequence& sequence);
+  // One block alone, a copy of one of the model's perhaps; keys and values go to the first layer of `sequence`. The
+  // observer may be null.
+  Status block(const GpuBlock& block, const int32_t* positions, std::span<const Segment> segments,
+               const GpuSequence& sequence, GpuInputObserver* observer);
   // The same for one token somewhere in the first splits.context ones.
   Status blocks(const int32_t* position, const DecodeSplits& splits, const GpuSequence& sequence);
   // space.picked = rows `ids` [count] of f32 hidden states; up to kGpuLogitRows.
@@ -35,13 +49,16 @@ class GpuForward {
  private:
   struct Attention;  // how a block's attention is launched
   Status run_blocks(int64_t tokens, const Attention& attention, const GpuSequence& sequence);
-  Status attend(const GpuBlock& block, int64_t tokens, const Attention& attention, const GpuSequence& sequence,
-                int64_t layer);
+  // False when the observer ended the pass.
+  Result<bool> attend(const GpuBlock& block, int64_t tokens, const Attention& attention, const GpuSequence& sequence,
+                      int64_t layer, GpuInputObserver* observer);
   Status launch_attention(const GpuBlock& block, int64_t row, int64_t rows, const Attention& attention,
                           const GpuSequence& sequence, int64_t layer);
   Status prepare_heads(const GpuBlock& block, int64_t row, int64_t rows, const int32_t* positions,
                        const GpuSequence& sequence, int64_t layer);
-  Status feed_forward(const GpuBlock& block, int64_t tokens);
+  Status feed_forward(const GpuBlock& block, int64_t tokens, GpuInputObserver* observer);
+  Result<bool> show(GpuInputObserver* observer, InputSite site, const DeviceBytes& inputs, int64_t tokens,
+                    int64_t width) const;
   // space.x = what a half block reads of space.hidden: normalised first where the model does so.
   Status half_block_input(const GpuNorm& norm, const DeviceBytes& order, int64_t tokens);
   // Normalises space.hidden where the model does so behind a half block.

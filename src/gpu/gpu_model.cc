@@ -10,6 +10,16 @@ namespace {
 
 cuda::Element element_of(DType dtype) { return dtype == DType::f32 ? cuda::Element::f32 : device_element(dtype); }
 
+template <typename T>
+Status upload_vector(Device& device, const std::vector<T>& values, DeviceBytes& target) {
+  ESPARSE_ASSIGN_OR_RETURN(target, device.upload(std::as_bytes(std::span(values)), "norms and channel orders"));
+  return {};
+}
+Status upload_norm(Device& device, const Norm& from, GpuNorm& to) {
+  ESPARSE_RETURN_IF_ERROR(upload_vector(device, from.gain, to.gain));
+  return upload_vector(device, from.bias, to.bias);
+}
+
 // Copies what stands around the linears, and counts.
 class Upload {
  public:
@@ -17,12 +27,13 @@ class Upload {
 
   Status run() {
     target_.config = model_.config();
-    target_.type = common_type();
+    target_.type = gpu_element(model_);
     ESPARSE_RETURN_IF_ERROR(ends());
     Progress progress("Uploading", model_.config().num_layers);
     for (int64_t layer = 0; layer < model_.config().num_layers; ++layer) {
-      GpuBlock block;
-      ESPARSE_RETURN_IF_ERROR(this->block(model_.blocks()[layer], block));
+      ESPARSE_ASSIGN_OR_RETURN(GpuBlock block, GpuBlock::upload(device_, model_.blocks()[layer], target_.type));
+      target_.memory.weights += block.bytes();
+      target_.memory.linears += block.linear_bytes();
       target_.blocks.push_back(std::move(block));
       ESPARSE_RETURN_IF_ERROR(device_.synchronize());
       model_.release_block_pages(layer);
@@ -32,46 +43,9 @@ class Upload {
   }
 
  private:
-  // f16 where all linears are; all others are computed with in bf16.
-  cuda::Element common_type() const {
-    for (const DecoderBlock& block : model_.blocks())
-      for (const InputSite site : kInputSites)
-        for (const LinearLayer* layer : block.linears_at(site))
-          if (device_element(layer->dtype()) != cuda::Element::f16) return cuda::Element::bf16;
-    return cuda::Element::f16;
-  }
-
-  template <typename T>
-  Status vector(const std::vector<T>& values, DeviceBytes& target) {
-    ESPARSE_ASSIGN_OR_RETURN(target, device_.upload(std::as_bytes(std::span(values)), "norms and channel orders"));
-    target_.memory.weights += target.bytes();
-    return {};
-  }
-  Status norm(const Norm& from, GpuNorm& to) {
-    ESPARSE_RETURN_IF_ERROR(vector(from.gain, to.gain));
-    return vector(from.bias, to.bias);
-  }
-  Status stack(std::span<const LinearLayer* const> layers, LinearStack& to, bool of_block) {
-    ESPARSE_ASSIGN_OR_RETURN(to, LinearStack::upload(device_, layers, target_.type));
+  Status single(const LinearLayer* layer, LinearStack& to) {
+    ESPARSE_ASSIGN_OR_RETURN(to, LinearStack::upload(device_, std::span(&layer, 1), target_.type));
     target_.memory.weights += to.bytes();
-    if (of_block) target_.memory.linears += to.bytes();
-    return {};
-  }
-  Status single(const LinearLayer* layer, LinearStack& to) { return stack(std::span(&layer, 1), to, false); }
-
-  Status block(const DecoderBlock& from, GpuBlock& to) {
-    to.window = from.window;
-    ESPARSE_RETURN_IF_ERROR(norm(from.attention_norm, to.attention_norm));
-    ESPARSE_RETURN_IF_ERROR(norm(from.mlp_norm, to.mlp_norm));
-    ESPARSE_RETURN_IF_ERROR(vector(from.q_norm, to.q_norm));
-    ESPARSE_RETURN_IF_ERROR(vector(from.k_norm, to.k_norm));
-    ESPARSE_RETURN_IF_ERROR(vector(from.attention_order, to.attention_order));
-    ESPARSE_RETURN_IF_ERROR(vector(from.mlp_order, to.mlp_order));
-    const std::pair<InputSite, LinearStack*> stacks[] = {{InputSite::attention, &to.qkv},
-                                                         {InputSite::output, &to.o},
-                                                         {InputSite::mlp, &to.inner},
-                                                         {InputSite::down, &to.down}};
-    for (const auto& [site, target] : stacks) ESPARSE_RETURN_IF_ERROR(stack(from.linears_at(site), *target, true));
     return {};
   }
 
@@ -104,7 +78,8 @@ class Upload {
       ESPARSE_RETURN_IF_ERROR(single(ends.project_out, target_.project_out));
     }
     target_.has_final_norm = ends.final_norm != nullptr;
-    if (ends.final_norm != nullptr) ESPARSE_RETURN_IF_ERROR(norm(*ends.final_norm, target_.final_norm));
+    if (ends.final_norm != nullptr) ESPARSE_RETURN_IF_ERROR(upload_norm(device_, *ends.final_norm, target_.final_norm));
+    target_.memory.weights += target_.final_norm.gain.bytes() + target_.final_norm.bias.bytes();
     return release(*ends.head);
   }
 
@@ -121,18 +96,58 @@ class Upload {
 
 }  // namespace
 
+cuda::Element gpu_element(const Model& model) {
+  for (const DecoderBlock& block : model.blocks())
+    for (const InputSite site : kInputSites)
+      for (const LinearLayer* layer : block.linears_at(site))
+        if (device_element(layer->dtype()) != cuda::Element::f16) return cuda::Element::bf16;
+  return cuda::Element::f16;
+}
+
+Result<GpuBlock> GpuBlock::upload(Device& device, const DecoderBlock& from, cuda::Element type) {
+  GpuBlock to;
+  to.window = from.window;
+  ESPARSE_RETURN_IF_ERROR(upload_norm(device, from.attention_norm, to.attention_norm));
+  ESPARSE_RETURN_IF_ERROR(upload_norm(device, from.mlp_norm, to.mlp_norm));
+  ESPARSE_RETURN_IF_ERROR(upload_vector(device, from.q_norm, to.q_norm));
+  ESPARSE_RETURN_IF_ERROR(upload_vector(device, from.k_norm, to.k_norm));
+  ESPARSE_RETURN_IF_ERROR(upload_vector(device, from.attention_order, to.attention_order));
+  ESPARSE_RETURN_IF_ERROR(upload_vector(device, from.mlp_order, to.mlp_order));
+  const std::pair<InputSite, LinearStack*> stacks[] = {{InputSite::attention, &to.qkv},
+                                                       {InputSite::output, &to.o},
+                                                       {InputSite::mlp, &to.inner},
+                                                       {InputSite::down, &to.down}};
+  for (const auto& [site, target] : stacks) {
+    ESPARSE_ASSIGN_OR_RETURN(*target, LinearStack::upload(device, from.linears_at(site), type));
+  }
+  return to;
+}
+
+int64_t GpuBlock::linear_bytes() const { return qkv.bytes() + o.bytes() + inner.bytes() + down.bytes(); }
+
+int64_t GpuBlock::bytes() const {
+  int64_t bytes = linear_bytes();
+  for (const DeviceBytes* part : {&attention_norm.gain, &attention_norm.bias, &mlp_norm.gain, &mlp_norm.bias, &q_norm,
+                                  &k_norm, &attention_order, &mlp_order})
+    bytes += part->bytes();
+  return bytes;
+}
+
+int64_t GpuBlock::scratch_bytes(int64_t max_tokens) const {
+  return std::max({qkv.scratch_bytes(max_tokens), o.scratch_bytes(max_tokens), inner.scratch_bytes(max_tokens),
+                   down.scratch_bytes(max_tokens)});
+}
+
 Result<GpuModel> GpuModel::upload(Device& device, const Model& model) {
   GpuModel result;
   ESPARSE_RETURN_IF_ERROR(Upload(device, model, result).run());
   return result;
 }
 
-int64_t GpuModel::scratch_bytes(const Device& device, int64_t max_tokens) const {
-  int64_t most = std::max({head.scratch_bytes(device, max_tokens), project_in.scratch_bytes(device, max_tokens),
-                           project_out.scratch_bytes(device, max_tokens)});
-  for (const GpuBlock& block : blocks)
-    for (const LinearStack* stack : {&block.qkv, &block.o, &block.inner, &block.down})
-      most = std::max(most, stack->scratch_bytes(device, max_tokens));
+int64_t GpuModel::scratch_bytes(int64_t max_tokens) const {
+  int64_t most = std::max(
+      {head.scratch_bytes(max_tokens), project_in.scratch_bytes(max_tokens), project_out.scratch_bytes(max_tokens)});
+  for (const GpuBlock& block : blocks) most = std::max(most, block.scratch_bytes(max_tokens));
   return most;
 }
 

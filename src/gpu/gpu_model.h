@@ -19,6 +19,14 @@ struct GpuNorm {
 
 // As DecoderBlock.
 struct GpuBlock {
+  // Copies a block to the device, its linears as `type` (bf16 or f16). Errors name the tensor, and what memory is
+  // short.
+  static Result<GpuBlock> upload(Device& device, const DecoderBlock& block, cuda::Element type);
+  int64_t bytes() const;         // of device memory
+  int64_t linear_bytes() const;  // of these, the linears
+  // What products of up to `max_tokens` tokens need in passing.
+  int64_t scratch_bytes(int64_t max_tokens) const;
+
   int64_t window = 0;
   GpuNorm attention_norm, mlp_norm;
   DeviceBytes q_norm, k_norm;              // f32 [head_dim], or empty
@@ -33,6 +41,9 @@ struct GpuTable {
   cuda::Element type = cuda::Element::f32;
   int64_t stride = 0;  // elements from one row to the next
 };
+
+// What linears of the model's blocks are computed in on a GPU: f16 where all are f16, otherwise bf16.
+cuda::Element gpu_element(const Model& model);
 
 struct GpuModel {
   // Copies all weights of `model` to the device and gives the checkpoint's pages back as it goes; shows progress.
@@ -51,7 +62,7 @@ struct GpuModel {
 
   bool projects() const { return config.embed_size != config.hidden_size; }
   // What products of up to `max_tokens` tokens need in passing.
-  int64_t scratch_bytes(const Device& device, int64_t max_tokens) const;
+  int64_t scratch_bytes(int64_t max_tokens) const;
 };
 
 }  // namespace esparse
