@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "gpu_prune/block_stage.h"
 #include "gpu_prune/gpu_site_statistics.h"
 
 namespace esparse {
@@ -10,53 +11,40 @@ namespace {
 
 using cuda::DeviceRows;
 
-Result<DeviceRows> upload(Device& device, MatrixView<const float> rows, DeviceScratch& to) {
-  const int64_t row_bytes = rows.cols * int64_t{sizeof(float)};
-  ESPARSE_ASSIGN_OR_RETURN(std::byte * data, to.at_least(device, rows.rows * row_bytes, "calibration inputs"));
-  if (rows.stride == rows.cols) {
-    const std::span all(rows.data, static_cast<size_t>(rows.rows * rows.cols));
-    ESPARSE_RETURN_IF_ERROR(device.upload_to(data, std::as_bytes(all)));
-  } else {
-    for (int64_t row = 0; row < rows.rows; ++row)
-      ESPARSE_RETURN_IF_ERROR(device.upload_to(data + row * row_bytes, std::as_bytes(rows.row(row))));
-  }
-  return DeviceRows{data, cuda::Element::f32, rows.rows, rows.cols, rows.cols};
-}
-
-// Uploads the inputs at each of the sites and hands them over; ends the pass at the last one, or when that fails.
-class UploadInputs final : public InputObserver {
+// Calls `use` at each of the sites, and ends the pass at the last one.
+class VisitSites final : public GpuInputObserver {
  public:
   using Use = std::function<Status(InputSite, const DeviceRows&)>;
-  UploadInputs(Device& device, std::span<const InputSite> sites, DeviceScratch& to, Use use)
-      : device_(device), sites_(sites), to_(to), use_(std::move(use)) {}
-
-  bool observe(InputSite site, MatrixView<const float> inputs) override {
-    if (std::ranges::find(sites_, site) == sites_.end()) return true;
-    const Result<DeviceRows> rows = upload(device_, inputs, to_);
-    status_ = rows.ok() ? use_(site, *rows) : rows.status();
-    return status_.ok() && site != sites_.back();
+  VisitSites(std::span<const InputSite> sites, Use use) : sites_(sites), use_(std::move(use)) {}
+  Result<bool> observe(InputSite site, const DeviceRows& inputs) override {
+    if (std::ranges::find(sites_, site) != sites_.end()) ESPARSE_RETURN_IF_ERROR(use_(site, inputs));
+    return site != sites_.back();
   }
-  const Status& status() const { return status_; }
 
  private:
-  Device& device_;
   std::span<const InputSite> sites_;
-  DeviceScratch& to_;
   Use use_;
-  Status status_;
 };
+
+// A copy that later passes leave alone.
+Result<const std::byte*> keep(Device& device, const void* data, int64_t bytes, DeviceScratch& to) {
+  ESPARSE_ASSIGN_OR_RETURN(std::byte * copy, to.at_least(device, bytes, "calibration inputs of the dense model"));
+  ESPARSE_RETURN_IF_ERROR(
+      device.backend().runtime->copy_on_device(copy, static_cast<const std::byte*>(data), bytes, device.stream()));
+  return copy;
+}
 
 class GpuGathering final : public BlockGathering {
  public:
-  GpuGathering(Device& device, const Model& model, LayerCache& cache, GatherJob job)
-      : device_(device), model_(model), cache_(cache), job_(std::move(job)) {
-    for (InputSite site : job_.sites) gathered_.emplace_back(device, asked(site), job_.total_tokens);
+  GpuGathering(BlockStage& stage, GatherJob job, GpuBlock block, std::optional<GpuBlock> dense)
+      : stage_(stage), job_(std::move(job)), block_(std::move(block)), dense_(std::move(dense)) {
+    for (InputSite site : job_.sites) gathered_.emplace_back(stage.device(), asked(site), job_.total_tokens);
   }
 
   Status add(MatrixView<float> hidden, MatrixView<float> dense_hidden) override {
-    if (asked(job_.sites[0]).needs.cross) return add_both(hidden, dense_hidden);
-    return pass(job_.block, hidden, inputs_,
-                [&](InputSite site, const DeviceRows& rows) { return of(site).add(rows); });
+    if (dense_) return add_both(hidden, dense_hidden);
+    VisitSites visit(job_.sites, [&](InputSite site, const DeviceRows& rows) { return of(site).add(rows); });
+    return stage_.run(block_, hidden, &visit);
   }
 
   Status begin_counting() override {
@@ -67,9 +55,10 @@ class GpuGathering final : public BlockGathering {
   }
 
   Status count(MatrixView<float> hidden) override {
-    return pass(job_.block, hidden, inputs_, [&](InputSite site, const DeviceRows& rows) {
+    VisitSites visit(job_.sites, [&](InputSite site, const DeviceRows& rows) {
       return asked(site).needs.entropy ? of(site).count(rows) : Status();
     });
+    return stage_.run(block_, hidden, &visit);
   }
 
   Result<BlockStatistics> finish() override {
@@ -88,59 +77,75 @@ class GpuGathering final : public BlockGathering {
     return gathered_[static_cast<size_t>(std::ranges::find(job_.sites, site) - job_.sites.begin())];
   }
 
-  Status pass(const DecoderBlock& block, MatrixView<float> hidden, DeviceScratch& to, const UploadInputs::Use& use) {
-    UploadInputs observer(device_, job_.sites, to, use);
-    model_.forward_block(block, hidden, 0, cache_, &observer);
-    return observer.status();
-  }
-
-  // One site, beside what the dense model has there.
+  // One site, beside what the dense model has there: its pass first, since both work in the same memory.
   Status add_both(MatrixView<float> hidden, MatrixView<float> dense_hidden) {
+    Device& device = stage_.device();
     DeviceRows own, dense;
-    ESPARSE_RETURN_IF_ERROR(pass(job_.dense, dense_hidden, dense_inputs_, [&](InputSite, const DeviceRows& rows) {
+    VisitSites keep_dense(job_.sites, [&](InputSite, const DeviceRows& rows) -> Status {
+      const int64_t bytes = rows.tokens * rows.stride * cuda::element_bytes(rows.type);
       dense = rows;
-      return Status();
-    }));
-    ESPARSE_RETURN_IF_ERROR(pass(job_.block, hidden, inputs_, [&](InputSite, const DeviceRows& rows) {
+      ESPARSE_ASSIGN_OR_RETURN(dense.data, keep(device, rows.data, bytes, dense_inputs_));
+      return {};
+    });
+    ESPARSE_RETURN_IF_ERROR(stage_.run(*dense_, dense_hidden, &keep_dense));
+    const std::byte* dense_stream = nullptr;
+    if (asked(job_.sites[0]).needs.residual) {
+      const int64_t bytes = dense_hidden.rows * dense_hidden.cols * int64_t{sizeof(float)};
+      ESPARSE_ASSIGN_OR_RETURN(dense_stream, keep(device, stage_.hidden().data(), bytes, dense_stream_));
+    }
+    VisitSites look(job_.sites, [&](InputSite, const DeviceRows& rows) {
       own = rows;
       return Status();
-    }));
+    });
+    ESPARSE_RETURN_IF_ERROR(stage_.run(block_, hidden, &look));
     ESPARSE_RETURN_IF_ERROR(gathered_[0].add(own));
-    DeviceRows stream, dense_stream;
-    if (asked(job_.sites[0]).needs.residual) {
-      ESPARSE_ASSIGN_OR_RETURN(stream, upload(device_, hidden, stream_));
-      ESPARSE_ASSIGN_OR_RETURN(dense_stream, upload(device_, dense_hidden, dense_stream_));
-    }
-    return gathered_[0].add_dense(own, dense, static_cast<const float*>(stream.data),
-                                  static_cast<const float*>(dense_stream.data), hidden.cols);
+    return gathered_[0].add_dense(own, dense, stage_.hidden().as<float>(), reinterpret_cast<const float*>(dense_stream),
+                                  hidden.cols);
   }
 
-  Device& device_;
-  const Model& model_;
-  LayerCache& cache_;
+  BlockStage& stage_;
   GatherJob job_;
+  GpuBlock block_;
+  std::optional<GpuBlock> dense_;            // with cross statistics
   std::vector<GpuSiteStatistics> gathered_;  // by job_.sites
-  DeviceScratch inputs_, dense_inputs_, stream_, dense_stream_;
+  DeviceScratch dense_inputs_, dense_stream_;
+};
+
+class GpuBlockForward final : public BlockForward {
+ public:
+  GpuBlockForward(BlockStage& stage, GpuBlock block) : stage_(stage), block_(std::move(block)) {}
+  Status run(MatrixView<float> hidden) override {
+    ESPARSE_RETURN_IF_ERROR(stage_.run(block_, hidden, nullptr));
+    const std::span all(hidden.data, static_cast<size_t>(hidden.rows * hidden.cols));
+    return stage_.device().download(std::as_writable_bytes(all), stage_.hidden().data());
+  }
+
+ private:
+  BlockStage& stage_;
+  GpuBlock block_;
 };
 
 class GpuBlockRunner final : public BlockRunner {
  public:
-  GpuBlockRunner(Device& device, const Model& model, int64_t longest_window)
-      : device_(device),
-        model_(model),
-        cache_(DType::f32, longest_window, model.config().num_kv_heads, model.config().head_dim),
-        on_cpu_(make_cpu_block_runner(model, longest_window)) {}
+  GpuBlockRunner(Device& device, const Model& model, int64_t longest_window) : stage_(device, model, longest_window) {}
 
   Result<std::unique_ptr<BlockGathering>> gather(GatherJob job) override {
-    return std::unique_ptr<BlockGathering>(std::make_unique<GpuGathering>(device_, model_, cache_, std::move(job)));
+    ESPARSE_ASSIGN_OR_RETURN(GpuBlock block, stage_.upload(job.block));
+    std::optional<GpuBlock> dense;
+    if (job.request[static_cast<size_t>(job.sites[0])].needs.cross) {
+      ESPARSE_ASSIGN_OR_RETURN(GpuBlock uploaded, stage_.upload(job.dense));
+      dense.emplace(std::move(uploaded));
+    }
+    return std::unique_ptr<BlockGathering>(
+        std::make_unique<GpuGathering>(stage_, std::move(job), std::move(block), std::move(dense)));
   }
-  Result<std::unique_ptr<BlockForward>> forward(const DecoderBlock& block) override { return on_cpu_->forward(block); }
+  Result<std::unique_ptr<BlockForward>> forward(const DecoderBlock& block) override {
+    ESPARSE_ASSIGN_OR_RETURN(GpuBlock uploaded, stage_.upload(block));
+    return std::unique_ptr<BlockForward>(std::make_unique<GpuBlockForward>(stage_, std::move(uploaded)));
+  }
 
  private:
-  Device& device_;
-  const Model& model_;
-  LayerCache cache_;
-  std::unique_ptr<BlockRunner> on_cpu_;
+  BlockStage stage_;
 };
 
 }  // namespace
