@@ -35,6 +35,12 @@ struct Product {
     if (bias != nullptr) other.bias += row;
     return other;
   }
+  Product of_tokens(int64_t first, int64_t count) const {
+    Product other = *this;
+    other.x += first * x_stride, other.tokens = count;
+    other.y.data = static_cast<std::byte*>(y.data) + first * y.stride * cuda::element_bytes(y.type);
+    return other;
+  }
   // To be added to what is there.
   Product added() const {
     Product other = *this;
@@ -148,7 +154,7 @@ Status by_few(const Product& product, cuda::FewArgs args) {
   Device& device = product.device;
   args.early = starts_early(device);
   const FewShape shape = few_shape(args, device.info().multiprocessors);
-  args.splits = shape.splits;
+  args.config = shape.config, args.splits = shape.splits;
   ESPARSE_ASSIGN_OR_RETURN(std::byte* const memory, scratch_of(product, shape.partial_bytes));
   args.counters = product.scratch.memory.as<uint32_t>(), args.partials = reinterpret_cast<float*>(memory);
   return launched(product, device.backend().few_linear->few(args, device.stream()), "few",
@@ -182,12 +188,45 @@ Status by_sparse_gemm(const Product& product, const DeviceTiles& tiles) {
                   tiles.columns);
 }
 
+// Whole tokens for the library; its y has 16 bits, so that another y is made of it afterwards.
+Status by_library_copy(const Product& product, const DeviceTiles& tiles) {
+  const cuda::Backend& backend = product.device.backend();
+  const cuda::Stream stream = product.device.stream();
+  const LinearOutput& y = product.y;
+  if (y.type == product.type && y.stride % cuda::SparseLibrary::kTokenMultiple == 0) {
+    ESPARSE_ASSIGN_OR_RETURN(const bool add, write_bias(product, tiles.rows));
+    return backend.sparse_library->multiply(
+        *tiles.library_copy, {product.x, y.data, product.tokens, product.x_stride, y.stride, add}, stream);
+  }
+  ESPARSE_ASSIGN_OR_RETURN(std::byte* const memory, scratch_of(product, product.tokens * tiles.rows * 2));
+  ESPARSE_RETURN_IF_ERROR(backend.sparse_library->multiply(
+      *tiles.library_copy, {product.x, memory, product.tokens, product.x_stride, tiles.rows, false}, stream));
+  const cuda::AddRowsArgs args{memory,   tiles.rows, product.type, product.bias,   y.data,
+                               y.stride, y.type,     y.add,        product.tokens, tiles.rows};
+  return product.device.launched(backend.linear_parts->add_rows(args, stream), "add_rows",
+                                 {product.tokens, tiles.rows});
+}
+
+// As many tokens at once as the scratch memory is for.
+int64_t library_tokens(int64_t rows) { return std::max<int64_t>(kMostSlabBytes / (2 * rows) / 64 * 64, 64); }
+
+// The library takes tokens by eights; the others are few.
+Status by_sparse_library(const Product& product, const DeviceTiles& tiles) {
+  const int64_t whole = product.tokens / cuda::SparseLibrary::kTokenMultiple * cuda::SparseLibrary::kTokenMultiple;
+  const int64_t most = library_tokens(tiles.rows);
+  for (int64_t first = 0; first < whole; first += most)
+    ESPARSE_RETURN_IF_ERROR(by_library_copy(product.of_tokens(first, std::min(most, whole - first)), tiles));
+  if (whole == product.tokens) return {};
+  return by_few(product.of_tokens(whole, product.tokens - whole), regions(nullptr, &tiles, false));
+}
+
 // The path has been checked to be possible for the form.
 Status multiply(const Product& product, const DeviceDense& dense, DevicePath path) {
   return path == DevicePath::few ? by_few(product, regions(&dense, nullptr, false)) : by_library(product, dense);
 }
 Status multiply(const Product& product, const DeviceTiles& tiles, DevicePath path) {
   if (path == DevicePath::few) return by_few(product, regions(nullptr, &tiles, false));
+  if (path == DevicePath::sparse_library) return by_sparse_library(product, tiles);
   return path == DevicePath::sparse_gemm ? by_sparse_gemm(product, tiles) : by_expansion(product, tiles);
 }
 Status multiply(const Product& product, const DeviceBits& bits, DevicePath path) {
@@ -215,12 +254,13 @@ Status check(Device& device, const DeviceWeight& weight, int64_t tokens, const L
   if (y.stride < weight.out_features)
     return internal_error("device_linear: rows of {} do not fit into a stride of {}", weight.out_features, y.stride);
   const cuda::DeviceInfo& gpu = device.info();
-  const bool of_matrix_instructions = path == DevicePath::few || path == DevicePath::sparse_gemm;
+  const bool of_matrix_instructions =
+      path == DevicePath::few || path == DevicePath::sparse_gemm || path == DevicePath::sparse_library;
   if (of_matrix_instructions && gpu.compute_major < 8)
     return unsupported(
         "path {} on {}: needs compute capability 8.0 or newer for mma.sp, got {}.{}; expand does without",
         path_name(path), gpu.name, gpu.compute_major, gpu.compute_minor);
-  const auto possible = possible_paths(weight.form(), gpu, tokens);
+  const auto possible = possible_paths(weight.form(), gpu, tokens, weight.has_library_copy());
   if (std::find(possible.begin(), possible.end(), path) == possible.end())
     return invalid_argument("path {}: not for {} and {} tokens", path_name(path), form_name(weight.form()), tokens);
   return {};
@@ -256,8 +296,11 @@ int64_t expansion_bytes(const DeviceWeight& weight) {
 
 int64_t linear_scratch_bytes(const DeviceWeight& weight, int64_t max_tokens) {
   const bool of_bits = weight.form() == DeviceForm::bits || weight.form() == DeviceForm::spense_bits;
-  const int64_t few = of_bits ? 0 : few_scratch_bytes(weight, max_tokens);
-  return kCounterBytes + std::max(few, expansion_bytes(weight));
+  int64_t bytes = expansion_bytes(weight);
+  if (!of_bits) bytes = std::max(bytes, few_scratch_bytes(weight, max_tokens));
+  if (weight.has_library_copy())
+    bytes = std::max(bytes, 2 * weight.out_features * std::min(max_tokens, library_tokens(weight.out_features)));
+  return kCounterBytes + bytes;
 }
 
 Result<LinearScratch> make_linear_scratch(Device& device, int64_t bytes) {

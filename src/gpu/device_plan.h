@@ -13,11 +13,12 @@ namespace esparse {
 
 // The ways to compute y = x W^T.
 enum class DevicePath : uint8_t {
-  few,          // the weight is read once, in fragments of the matrix instruction: up to 64 tokens (few_linear.h)
-  bits,         // rows of bits are expanded in registers: up to 16 tokens (few_bits.h)
-  sparse_gemm,  // 2:4 by mma.sp, for many tokens (prefill_linear.h)
-  expand,       // rows are expanded into scratch memory and multiplied by the library
-  library,      // dense as it stands, by the library
+  few,             // the weight is read once, in fragments of the matrix instruction: up to 64 tokens (few_linear.h)
+  bits,            // rows of bits are expanded in registers: up to 16 tokens (few_bits.h)
+  sparse_gemm,     // 2:4 by mma.sp, for many tokens (prefill_linear.h)
+  sparse_library,  // 2:4 by the vendor's library, from its own copy of the weight (sparse_library.h)
+  expand,          // rows are expanded into scratch memory and multiplied by the library
+  library,         // dense as it stands, by the library
 };
 std::string_view path_name(DevicePath path);
 
@@ -33,10 +34,12 @@ enum class DeviceForm : uint8_t { dense, tiles, bits, spense_tiles, spense_bits 
 std::string_view form_name(DeviceForm form);
 
 // The paths that can serve such a weight at this number of tokens on this GPU, never empty: without tensor cores for
-// mma.sp (compute capability below 8.0) only bits, expand and library.
-std::vector<DevicePath> possible_paths(DeviceForm form, const cuda::DeviceInfo& gpu, int64_t tokens);
+// mma.sp (compute capability below 8.0) only bits, expand and library. `library_copy`: of the weight, for
+// sparse_library.
+std::vector<DevicePath> possible_paths(DeviceForm form, const cuda::DeviceInfo& gpu, int64_t tokens,
+                                       bool library_copy = false);
 
 // What to do without having measured, by the bytes and instructions that each path costs.
-DevicePlan default_plan(DeviceForm form, const cuda::DeviceInfo& gpu);
+DevicePlan default_plan(DeviceForm form, const cuda::DeviceInfo& gpu, bool library_copy = false);
 
 }  // namespace esparse

@@ -143,7 +143,9 @@ struct Uploader {
 };
 
 int64_t bytes_of(const DeviceDense& dense) { return dense.data.bytes(); }
-int64_t bytes_of(const DeviceTiles& tiles) { return tiles.data.bytes(); }
+int64_t bytes_of(const DeviceTiles& tiles) {
+  return tiles.data.bytes() + (tiles.library_copy != nullptr ? tiles.library_copy->bytes() : 0);
+}
 int64_t bytes_of(const DeviceBits& bits) {
   return bits.values.bytes() + bits.bitmask.bytes() + bits.row_offsets.bytes();
 }
@@ -151,7 +153,19 @@ int64_t bytes_of(const DeviceSpense& spense) {
   return bytes_of(spense.dense) + std::visit([](const auto& sparse) { return bytes_of(sparse); }, spense.sparse);
 }
 
+// The tiles of a weight that has some.
+template <typename Weight>
+auto* tiles_of(Weight& weight) {
+  if (auto* spense = std::get_if<DeviceSpense>(&weight.parts)) return std::get_if<DeviceTiles>(&spense->sparse);
+  return std::get_if<DeviceTiles>(&weight.parts);
+}
+
 }  // namespace
+
+bool DeviceWeight::has_library_copy() const {
+  const DeviceTiles* tiles = tiles_of(*this);
+  return tiles != nullptr && tiles->library_copy != nullptr;
+}
 
 DeviceForm DeviceWeight::form() const {
   if (std::holds_alternative<DeviceDense>(parts)) return DeviceForm::dense;
@@ -175,6 +189,27 @@ Result<DeviceWeight> upload_weight(Device& device, const WeightView& weight, cud
   ESPARSE_RETURN_IF_ERROR(std::visit(Uploader{device, result}, weight));
   result.plan = default_plan(result.form(), device.info());
   return result;
+}
+
+Status add_library_copy(Device& device, DeviceWeight& weight) {
+  DeviceTiles* const tiles = tiles_of(weight);
+  if (tiles == nullptr) return unsupported("sparse library: expected 2:4, got {}", form_name(weight.form()));
+  const cuda::SparseLibrary* library = device.backend().sparse_library;
+  if (library == nullptr)
+    return unsupported("{}: this build has no library for sparse products", device.backend().name);
+  ESPARSE_RETURN_IF_ERROR(cuda::check_library_weight(tiles->rows, tiles->columns, weight.type));
+  if (weight.in_features % cuda::SparseLibrary::kTokenMultiple != 0)
+    return unsupported("sparse library: expected rows of x of a multiple of 8 values, got {}", weight.in_features);
+  ESPARSE_ASSIGN_OR_RETURN(const DeviceBytes dense,
+                           device.allocate(2 * tiles->rows * tiles->columns, "dense weight for the sparse library"));
+  const cuda::ExpandTilesArgs args{tiles->data.as<uint8_t>(), tiles->columns, 0, tiles->rows,
+                                   dense.as<uint16_t>(),      tiles->columns};
+  ESPARSE_RETURN_IF_ERROR(device.launched(device.backend().linear_parts->expand_tiles(args, device.stream()),
+                                          "expand_tiles", {tiles->rows, tiles->columns}));
+  ESPARSE_ASSIGN_OR_RETURN(tiles->library_copy,
+                           library->compress(dense.data(), tiles->rows, tiles->columns, weight.type, device.stream()));
+  weight.plan = default_plan(weight.form(), device.info(), true);
+  return {};
 }
 
 }  // namespace esparse

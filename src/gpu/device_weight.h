@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <variant>
 
 #include "base/status.h"
@@ -21,6 +22,7 @@ struct DeviceDense {
 struct DeviceTiles {
   DeviceBytes data;
   int64_t rows = 0, columns = 0;
+  std::unique_ptr<cuda::LibraryWeight> library_copy;  // or null
 };
 
 // Any other N:M and bitmaps, as they are at rest (sparse/bit_rows.h).
@@ -45,7 +47,8 @@ struct DeviceWeight {
   DevicePlan plan;          // the default one for the GPU, until somebody has measured a better one
 
   DeviceForm form() const;
-  int64_t bytes() const;  // of device memory
+  bool has_library_copy() const;
+  int64_t bytes() const;  // of device memory, the library's copy included
 };
 
 // What a weight of `dtype` becomes on the GPU: f16 stays, all others become bf16 (f32 is rounded).
@@ -55,5 +58,10 @@ cuda::Element device_element(DType dtype);
 // `type` (bf16 or f16) are rounded to nearest, ties to even. 2:4 goes there in its packed form and is rearranged on the
 // device, which needs the weight's memory twice for a moment.
 Result<DeviceWeight> upload_weight(Device& device, const WeightView& weight, cuda::Element type);
+
+// Gives 2:4 and Spense of 2:4 a copy for the library's sparse product, which is faster for many tokens on some GPUs and
+// takes the weight's memory once more; the plan becomes the default one with that copy. Refuses what the library does
+// (no library, sides that do not suit it) and other forms. Waits; needs the dense weight's memory for a moment.
+Status add_library_copy(Device& device, DeviceWeight& weight);
 
 }  // namespace esparse

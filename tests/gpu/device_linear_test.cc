@@ -81,17 +81,22 @@ class DeviceLinear : public testing::Test {
   void check(const WeightView& view, const std::vector<float>& w, Element type, Shape shape) {
     auto weight = upload_weight(*device_, view, type);
     ASSERT_TRUE(weight.ok()) << weight.status().message();
-    auto scratch = make_linear_scratch(*device_, linear_scratch_bytes(*weight, shape.tokens));
+    check_paths(*weight, w, type, shape);
+  }
+
+  void check_paths(DeviceWeight& weight, const std::vector<float>& w, Element type, Shape shape) {
+    auto scratch = make_linear_scratch(*device_, linear_scratch_bytes(weight, shape.tokens));
     ASSERT_TRUE(scratch.ok());
     const DType dtype = dtype_of(type);
     const auto x_bytes = as_bytes_of(dtype, random_values(shape.tokens * shape.in, 2));
     const Reference reference(w, as_floats(dtype, x_bytes), shape);
     const auto x = device_->upload(x_bytes, "x");
-    for (const DevicePath path : possible_paths(weight->form(), device_->info(), shape.tokens)) {
-      weight->plan.paths.fill(path);
+    for (const DevicePath path :
+         possible_paths(weight.form(), device_->info(), shape.tokens, weight.has_library_copy())) {
+      weight.plan.paths.fill(path);
       for (const OutputKind kind :
            {OutputKind{Element::f32, false, false}, {Element::f32, true, true}, {type, false, true}})
-        check_output(*weight, x->data(), shape, kind, reference, *scratch);
+        check_output(weight, x->data(), shape, kind, reference, *scratch);
     }
   }
 
@@ -119,12 +124,12 @@ class DeviceLinear : public testing::Test {
         const double partial = magnitude;
         if (kind.bias) sum += bias[static_cast<size_t>(o)], magnitude += std::abs(bias[static_cast<size_t>(o)]);
         if (kind.add) sum += before[in_y], magnitude += std::abs(before[in_y]);
-        // f32 sums of shape.in terms. A 16-bit y is rounded, its bias may have been, and so may the first of two
-        // products have been.
-        const double unit = kind.type == Element::f32 ? 0 : kind.type == Element::f16 ? 0x1p-11 : 0x1p-8;
-        const double slack = magnitude * static_cast<double>(shape.in + 4) * 0x1p-23 +
-                             unit * (std::abs(sum) + 1 + (weight.form() >= DeviceForm::spense_tiles ? partial : 0)) *
-                                 (1 + std::abs(bias[static_cast<size_t>(o)]));
+        // f32 sums of shape.in terms. A 16-bit y is rounded, and its bias or a part of the sum may have been before.
+        const bool exact = kind.type == Element::f32 && weight.plan.paths[0] != DevicePath::sparse_library;
+        const double unit = exact ? 0 : weight.type == Element::f16 ? 0x1p-11 : 0x1p-8;
+        double rounded = std::abs(sum) + std::abs(reference.sums[place]) + std::abs(bias[static_cast<size_t>(o)]);
+        if (weight.form() >= DeviceForm::spense_tiles) rounded += partial;
+        const double slack = magnitude * static_cast<double>(shape.in + 4) * 0x1p-23 + unit * rounded;
         ASSERT_NEAR(y[in_y], sum, slack) << form_name(weight.form()) << " by " << path_name(weight.plan.paths[0])
                                          << " [" << shape.tokens << ", " << shape.in << ", " << shape.out << "] bias "
                                          << kind.bias << " add " << kind.add << " type " << static_cast<int>(kind.type)
@@ -297,6 +302,26 @@ TEST_F(DeviceLinear, SplitColumnsGiveTheSameBitsTwice) {
     ASSERT_TRUE(device_->download(result, y->data()).ok());
   }
   EXPECT_EQ(results[0], results[1]);
+}
+
+TEST_F(DeviceLinear, TheLibrarysCopyServesAllTokens) {
+  const cuda::SparseLibrary* library = cuda::test_backend().sparse_library;
+  if (library == nullptr || !library->version().ok()) GTEST_SKIP() << "no library for sparse products";
+  for (const Shape shape : {Shape{5, 64, 32}, {8, 96, 48}, {77, 128, 64}}) {
+    const Pruned pruned({2, 4}, DType::bf16, shape.out, shape.in, 21);
+    const auto packed = pack_nm({2, 4}, DType::bf16, pruned.bytes, shape.out, shape.in);
+    auto weight = upload_weight(*device_, packed->view(), Element::bf16);
+    ASSERT_TRUE(weight.ok());
+    const int64_t before = weight->bytes();
+    const Status added = add_library_copy(*device_, *weight);
+    ASSERT_TRUE(added.ok()) << added.message();
+    EXPECT_GT(weight->bytes(), before);
+    EXPECT_EQ(weight->plan.path(4096), DevicePath::sparse_library);
+    check_paths(*weight, pruned.dense, Element::bf16, shape);
+  }
+  const auto bytes = as_bytes_of(DType::bf16, random_values(64, 1));
+  auto dense = upload_weight(*device_, DenseView{DType::bf16, 8, 8, bytes.data()}, Element::bf16);
+  EXPECT_EQ(add_library_copy(*device_, *dense).message(), "sparse library: expected 2:4, got dense");
 }
 
 TEST_F(DeviceLinear, WhatCannotBeIsRefused) {

@@ -322,15 +322,23 @@ LaunchCode run(const FewArgs& args, Stream stream) {
 
 template <typename T>
 LaunchCode run_of_type(const FewArgs& args, Stream stream) {
-  switch (few_config_index(args.tokens)) {
+  switch (args.config) {
     case 0:
       return run<T, 0>(args, stream);
     case 1:
       return run<T, 1>(args, stream);
     case 2:
       return run<T, 2>(args, stream);
-    default:
+    case 3:
       return run<T, 3>(args, stream);
+    case 4:
+      return run<T, 4>(args, stream);
+    case 5:
+      return run<T, 5>(args, stream);
+    case 6:
+      return run<T, 6>(args, stream);
+    default:
+      return run<T, 7>(args, stream);
   }
 }
 

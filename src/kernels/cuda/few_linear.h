@@ -19,11 +19,13 @@ struct FewConfig {
   constexpr int sparse_stage_columns() const { return 256 * column_warps; }
   constexpr int dense_stage_columns() const { return 128 * column_warps; }
 };
-// More tokens get more rows a block, so that reading x never costs more than reading W: a block reads
+// Two for each number of token tiles: more rows a block read x less often, fewer give more blocks. A block reads
 // rows * columns * 9/8 bytes of 2:4 weights and tokens * columns * 2 bytes of x.
-inline constexpr FewConfig kFewConfigs[] = {{1, 1, 1, 8}, {2, 1, 2, 4}, {4, 1, 4, 2}, {8, 2, 4, 1}};
+inline constexpr FewConfig kFewConfigs[] = {{1, 1, 1, 8}, {1, 1, 4, 2}, {2, 1, 2, 4}, {2, 1, 8, 1},
+                                            {4, 1, 4, 2}, {4, 1, 8, 1}, {8, 2, 4, 1}, {8, 2, 8, 1}};
 inline constexpr int kFewTokens = 64;
-constexpr int few_config_index(int64_t tokens) { return tokens <= 8 ? 0 : tokens <= 16 ? 1 : tokens <= 32 ? 2 : 3; }
+// The first of the two for so many tokens.
+constexpr int few_config(int64_t tokens) { return tokens <= 8 ? 0 : tokens <= 16 ? 2 : tokens <= 32 ? 4 : 6; }
 
 // A region without rows is not there. `stacked`: the rows of the dense region follow those of the 2:4 region and both
 // see all of x; otherwise both have the same rows, and the dense region's columns follow.
@@ -43,6 +45,7 @@ struct FewArgs {
   Element type, y_type;  // of x and W; of y
   bool add;
   bool early;          // compute capability 9.0: weights are fetched while the kernel before ends
+  int config;          // of kFewConfigs, with room for the tokens
   int splits;          // blocks that share the columns of the same rows
   float* partials;     // [blocks, splits, tokens, rows of a block] where splits > 1
   uint32_t* counters;  // [blocks], zero before and after, where splits > 1
@@ -50,13 +53,13 @@ struct FewArgs {
 
 // Blocks of rows: grid.x.
 constexpr int64_t few_blocks(const FewArgs& args) {
-  const int rows = kFewConfigs[few_config_index(args.tokens)].rows();
+  const int rows = kFewConfigs[args.config].rows();
   const int64_t sparse = (args.sparse_rows + rows - 1) / rows, dense = (args.dense_rows + rows - 1) / rows;
   return args.stacked ? sparse + dense : sparse > dense ? sparse : dense;
 }
 // The most splits that leave each block a stage.
 constexpr int few_stages(const FewArgs& args) {
-  const FewConfig config = kFewConfigs[few_config_index(args.tokens)];
+  const FewConfig config = kFewConfigs[args.config];
   const int sparse = args.sparse_rows == 0 ? 0 : (args.sparse_columns - 1) / config.sparse_stage_columns() + 1;
   const int dense = args.dense_rows == 0 ? 0 : (args.dense_columns - 1) / config.dense_stage_columns() + 1;
   if (!args.stacked) return sparse + dense;

@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/elements.h"
 #include "kernels/cuda/families.h"
+#include "kernels/cuda/linear_epilogue.h"
 #include "kernels/cuda/reduce.h"
 #include "kernels/cuda/tile_layout.h"
 
@@ -89,12 +90,21 @@ __global__ void expand_tiles_kernel(ExpandTilesArgs args) {
   const uint32_t values = reinterpret_cast<const uint32_t*>(
       start + Layout::kMetadataBytes +
       fragment * Layout::kFragmentBytes)[(4 * g + of_fragment % 4) * 4 + half + of_fragment / 4 * 2];
+  const uint32_t low = values & 0xffff, high = values >> 16;
+  uint32_t of_column[4];
+  ESPARSE_UNROLL
+  for (unsigned i = 0; i < 4; ++i) of_column[i] = (places & 3) == i ? low : (places >> 2) == i ? high : 0;
   uint16_t* target = args.target + row * args.stride + 4 * group;
-  for (unsigned i = 0; i < 4 && 4 * group + i < args.columns; ++i)
-    target[i] = static_cast<uint16_t>((places & 3) == i ? values & 0xffff : (places >> 2) == i ? values >> 16 : 0);
+  if (args.stride % 4 == 0 && 4 * group + 4 <= args.columns) {
+    *reinterpret_cast<uint2*>(target) = uint2{of_column[0] | of_column[1] << 16, of_column[2] | of_column[3] << 16};
+  } else {
+    ESPARSE_UNROLL
+    for (int i = 0; i < 4; ++i)
+      if (4 * group + i < args.columns) target[i] = static_cast<uint16_t>(of_column[i]);
+  }
 }
 
-// One warp a row, 32 columns at a time: a lane's value stands behind those of the lanes before it.
+// One warp a row, 8 times 32 columns at once: a lane's value stands behind those of the lanes before it.
 __global__ void expand_bits_kernel(ExpandBitsArgs args) {
   const BitRows& source = args.source;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -105,14 +115,22 @@ __global__ void expand_bits_kernel(ExpandBitsArgs args) {
   const uint16_t* values =
       source.values + (source.row_offsets != nullptr ? source.row_offsets[of_weight] : of_weight * source.kept_per_row);
   uint16_t* target = args.target + row * args.stride;
-  for (int64_t first = 0; first < source.columns; first += kWarp) {
-    const int64_t column = first + lane;
-    const bool inside = column < source.columns;
-    const bool kept = inside && (bits[column / 8] >> (column % 8) & 1) != 0;
-    const unsigned votes = __ballot_sync(0xffffffffu, kept);
-    const uint16_t value = kept ? values[__popc(votes & ((1u << lane) - 1))] : uint16_t{0};
-    if (inside) target[column] = value;
-    values += __popc(votes);
+  constexpr int kSteps = 8;
+  for (int64_t first = 0; first < source.columns; first += kSteps * kWarp) {
+    unsigned kept[kSteps];
+    ESPARSE_UNROLL
+    for (int i = 0; i < kSteps; ++i) {
+      const int64_t column = first + i * kWarp + lane;
+      kept[i] = column < source.columns ? bits[column / 8] >> (column % 8) & 1u : 0u;
+    }
+    ESPARSE_UNROLL
+    for (int i = 0; i < kSteps; ++i) {
+      const unsigned votes = __ballot_sync(0xffffffffu, kept[i] != 0);
+      const int64_t column = first + i * kWarp + lane;
+      const uint16_t value = kept[i] != 0 ? values[__popc(votes & ((1u << lane) - 1))] : uint16_t{0};
+      if (column < source.columns) target[column] = value;
+      values += __popc(votes);
+    }
   }
 }
 
@@ -125,6 +143,19 @@ __global__ void bias_kernel(BiasArgs args) {
     T& y = static_cast<T*>(args.y)[t * args.stride + o];
     from_float(args.add ? to_float(y) + args.bias[o] : args.bias[o], y);
   }
+}
+
+template <typename T>
+__global__ void add_rows_kernel(AddRowsArgs args) {
+  const int64_t o = thread_number();
+  if (o >= args.width) return;
+  const Epilogue epilogue{args.bias, args.y, args.stride, args.type, args.add};
+  for (int64_t t = blockIdx.y; t < args.tokens; t += gridDim.y)
+    epilogue.template store<T>(t, o, to_float(static_cast<const T*>(args.source)[t * args.source_stride + o]));
+}
+
+dim3 grid_of_rows(int64_t width, int64_t tokens) {
+  return dim3(blocks_of(width), static_cast<unsigned>(tokens < kMostRows ? tokens : kMostRows));
 }
 
 LaunchCode make_tiles(const MakeTilesArgs& args, Stream stream) {
@@ -140,16 +171,22 @@ LaunchCode expand_bits(const ExpandBitsArgs& args, Stream stream) {
   return launch(expand_bits_kernel, dim3(blocks_of(args.rows * kWarp)), dim3(kThreads), 0, stream, args);
 }
 LaunchCode bias(const BiasArgs& args, Stream stream) {
-  const dim3 grid(blocks_of(args.width), static_cast<unsigned>(args.tokens < kMostRows ? args.tokens : kMostRows));
+  const dim3 grid = grid_of_rows(args.width, args.tokens);
   if (args.type == Element::f32) return launch(bias_kernel<float>, grid, dim3(kThreads), 0, stream, args);
   return args.type == Element::bf16 ? launch(bias_kernel<Bf16>, grid, dim3(kThreads), 0, stream, args)
                                     : launch(bias_kernel<F16>, grid, dim3(kThreads), 0, stream, args);
 }
 
+LaunchCode add_rows(const AddRowsArgs& args, Stream stream) {
+  const dim3 grid = grid_of_rows(args.width, args.tokens);
+  return args.source_type == Element::bf16 ? launch(add_rows_kernel<Bf16>, grid, dim3(kThreads), 0, stream, args)
+                                           : launch(add_rows_kernel<F16>, grid, dim3(kThreads), 0, stream, args);
+}
+
 }  // namespace
 
 const LinearPartsKernels& linear_parts_kernels() {
-  static const LinearPartsKernels kernels = {make_tiles, expand_tiles, expand_bits, bias};
+  static const LinearPartsKernels kernels = {make_tiles, expand_tiles, expand_bits, bias, add_rows};
   return kernels;
 }
 

@@ -47,11 +47,25 @@ struct BiasArgs {
   bool add;
 };
 
+// y[t][o] = source[t][o] + bias[o], or += where `add`.
+struct AddRowsArgs {
+  const void* source;  // of type source_type, rows source_stride elements apart
+  int64_t source_stride;
+  Element source_type;
+  const float* bias;  // or null
+  void* y;
+  int64_t stride;
+  Element type;  // of y: f32, or source_type
+  bool add;
+  int64_t tokens, width;
+};
+
 struct LinearPartsKernels {
   LaunchCode (*make_tiles)(const MakeTilesArgs& args, Stream stream);
   LaunchCode (*expand_tiles)(const ExpandTilesArgs& args, Stream stream);
   LaunchCode (*expand_bits)(const ExpandBitsArgs& args, Stream stream);
   LaunchCode (*bias)(const BiasArgs& args, Stream stream);
+  LaunchCode (*add_rows)(const AddRowsArgs& args, Stream stream);
 };
 
 }  // namespace esparse::cuda

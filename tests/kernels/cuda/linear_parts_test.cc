@@ -102,6 +102,20 @@ TEST(GpuTiles, HoldEveryWeightWhereThePageSaysAndExpandAgain) {
       }
 }
 
+// Section 3 of the page.
+TEST(GpuTiles, ExampleOfThePage) {
+  std::vector<uint16_t> dense(16 * 64);
+  for (size_t i = 0; i < dense.size(); ++i) dense[i] = i % 4 == 1 ? 0x3f80 : i % 4 == 3 ? 0x4000 : 0;
+  const auto packed = pack_nm({2, 4}, DType::bf16, std::as_bytes(std::span(dense)), 16, 64);
+  const DeviceRows source(*packed);
+  const TestArray<uint32_t> tiles(1536 / 4);
+  ASSERT_TRUE(launched(
+      test_backend().linear_parts->make_tiles({source.rows, reinterpret_cast<uint8_t*>(tiles.data())}, test_stream())));
+  const std::vector<uint32_t> words = tiles.values();
+  for (size_t i = 0; i < words.size(); ++i)
+    EXPECT_EQ(words[i], i >= 128 ? 0x40003f80u : i % 4 == 0 ? 0xddddddddu : 0x44444444u) << i;
+}
+
 TEST(BitRows, ExpandToTheDenseMatrix) {
   for (const NmPattern pattern : {NmPattern{4, 8}, NmPattern{6, 8}, NmPattern{1, 4}, NmPattern{3, 7}})
     for (const int64_t columns : {1, 31, 32, 64, 100, 200}) {
