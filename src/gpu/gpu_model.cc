@@ -127,12 +127,12 @@ Result<GpuModel> GpuModel::upload(Device& device, const Model& model) {
   return result;
 }
 
-int64_t GpuModel::scratch_bytes(const Device& device, int64_t max_tokens) const {
-  int64_t most = std::max({head.scratch_bytes(device, max_tokens), project_in.scratch_bytes(device, max_tokens),
-                           project_out.scratch_bytes(device, max_tokens)});
+int64_t GpuModel::scratch_bytes(int64_t max_tokens) const {
+  int64_t most = std::max(
+      {head.scratch_bytes(max_tokens), project_in.scratch_bytes(max_tokens), project_out.scratch_bytes(max_tokens)});
   for (const GpuBlock& block : blocks)
     for (const LinearStack* stack : {&block.qkv, &block.o, &block.inner, &block.down})
-      most = std::max(most, stack->scratch_bytes(device, max_tokens));
+      most = std::max(most, stack->scratch_bytes(max_tokens));
   return most;
 }
 

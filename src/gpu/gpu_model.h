@@ -51,7 +51,7 @@ struct GpuModel {
 
   bool projects() const { return config.embed_size != config.hidden_size; }
   // What products of up to `max_tokens` tokens need in passing.
-  int64_t scratch_bytes(const Device& device, int64_t max_tokens) const;
+  int64_t scratch_bytes(int64_t max_tokens) const;
 };
 
 }  // namespace esparse

@@ -47,7 +47,7 @@ Result<GpuWorkspace> GpuWorkspace::make(Device& device, const GpuModel& model, i
   for (const auto& [target, bytes] : parts) {
     ESPARSE_ASSIGN_OR_RETURN(*target, device.allocate(bytes, fmt::format("activations of {} tokens", max_tokens)));
   }
-  ESPARSE_ASSIGN_OR_RETURN(space.scratch, make_linear_scratch(device, model.scratch_bytes(device, rows)));
+  ESPARSE_ASSIGN_OR_RETURN(space.scratch, make_linear_scratch(device, model.scratch_bytes(rows)));
   return space;
 }
 

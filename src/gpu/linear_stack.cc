@@ -50,9 +50,9 @@ int64_t LinearStack::bytes() const {
   return bytes;
 }
 
-int64_t LinearStack::scratch_bytes(const Device& device, int64_t max_tokens) const {
+int64_t LinearStack::scratch_bytes(int64_t max_tokens) const {
   int64_t most = 0;
-  for (const Part& part : parts_) most = std::max(most, linear_scratch_bytes(device, part.weight, max_tokens));
+  for (const Part& part : parts_) most = std::max(most, linear_scratch_bytes(part.weight, max_tokens));
   return most;
 }
 

@@ -22,7 +22,7 @@ class LinearStack {
 
   int64_t out_features() const { return out_features_; }
   int64_t bytes() const;  // of device memory
-  int64_t scratch_bytes(const Device& device, int64_t max_tokens) const;
+  int64_t scratch_bytes(int64_t max_tokens) const;
   // The one weight of a stack of one, to be read as a table.
   const DeviceWeight& weight() const { return parts_.front().weight; }
 
