@@ -18,7 +18,6 @@
 #include "cli/plan_options.h"
 #include "io/files.h"
 #include "io/json.h"
-#include "kernels/cuda/library_plans.h"
 #include "kernels/isa.h"
 
 namespace esparse {
@@ -76,7 +75,6 @@ Status BenchCommand::check_options() const {
       return invalid_argument("{}: is for single linears, not for a model", name);
   for (const char* name : {"--prompt-tokens", "--gen-tokens", "--against", "--plan-cache", "--default-plan"})
     if (!whole_model && app->get_option(name)->count() > 0) return invalid_argument("{}: needs a MODEL", name);
-  ESPARSE_RETURN_IF_ERROR(device.refuse_on_gpu(*app, {"--plan-cache", "--default-plan"}));
   return check_isa_choice();
 }
 
@@ -119,6 +117,7 @@ Result<EngineSubject> BenchCommand::open_subject(const std::string& path, std::s
                                                  Json& machine_facts) const {
   ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<Device> gpu, device.open());
   if (!gpu) return open_planned_model(path, plan);
+  prepare_gpu(*gpu, plan);
   machine = gpu_line(gpu->info()), machine_facts = gpu_json(gpu->info());
   ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
   ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Model> uploaded, Model::load(std::move(checkpoint)));
@@ -133,16 +132,12 @@ Status BenchCommand::run_device_linears() const {
   DeviceBenchOptions options;
   ESPARSE_ASSIGN_OR_RETURN(options.linear, linear_options());
   ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Device> gpu, device.open());
-  const cuda::GemmSearch search{true, cuda::default_library_plan_file()};
-  gpu->backend().gemm->set_search(search);
-  gpu->backend().sparse_library->set_search(search);
+  prepare_gpu(*gpu, plan);
   Progress progress = linears_progress(options.linear);
   ESPARSE_ASSIGN_OR_RETURN(const DeviceReport report, bench_device(*gpu, options, [&](const DeviceRow& row) {
                              progress.advance(1, fmt::format("{} {} {}", row.shape.name, row.pattern, row.tokens));
                            }));
-  for (const auto& warnings : {gpu->backend().gemm->take_warnings(), gpu->backend().sparse_library->take_warnings()})
-    for (const Status& warning : warnings)
-      std::fprintf(stderr, "esparse: warning: plan cache: %s\n", warning.message().c_str());
+  show_plan_warnings(gpu->backend());
   return print(device_report_text(report), device_report_json(report));
 }
 

@@ -42,13 +42,6 @@ Result<std::unique_ptr<Device>> DeviceOption::open() const {
   return Device::open(*backend, ordinal_of(name_));
 }
 
-Status DeviceOption::refuse_on_gpu(const CLI::App& app, std::initializer_list<const char*> options) const {
-  for (const char* option : options)
-    if (on_gpu() && app.get_option(option)->count() > 0)
-      return invalid_argument("{}: is for --device cpu, not for {}", option, name_);
-  return {};
-}
-
 Result<std::unique_ptr<Engine>> engine_on(std::unique_ptr<Device> device, const Model& model) {
   if (device == nullptr) return std::unique_ptr<Engine>(std::make_unique<CpuEngine>(model));
   const bool rounds = !model.blocks().empty() && model.blocks()[0].down.dtype() == DType::f32;

@@ -1,7 +1,6 @@
 // --device: where a command's work is done.
 #pragma once
 
-#include <initializer_list>
 #include <memory>
 #include <string>
 
@@ -20,8 +19,6 @@ class DeviceOption {
   bool on_gpu() const { return name_ != "cpu"; }
   // The GPU that is meant; null where it is the CPU. Refuses a build without CUDA, a machine without a driver or GPU.
   Result<std::unique_ptr<Device>> open() const;
-  // Refuses options of the CPU alone, by name, where the work is done on a GPU.
-  Status refuse_on_gpu(const CLI::App& app, std::initializer_list<const char*> options) const;
 
  private:
   std::string name_ = "cpu";  // "cpu", "cuda", "cuda:1"

@@ -22,7 +22,6 @@ struct GenerateCommand {
   GenerateOptions options;
   bool ignore_eos = false;
   std::string kv_dtype = "f16";
-  CLI::App* app = nullptr;
 
   Status run() const;
 };
@@ -32,10 +31,10 @@ double rate(double count, double seconds) { return seconds > 0 ? count / seconds
 Status GenerateCommand::run() const {
   set_thread_count(common.threads);
   ESPARSE_RETURN_IF_ERROR(options.sampling.validate());
-  ESPARSE_RETURN_IF_ERROR(device.refuse_on_gpu(*app, {"--plan-cache", "--default-plan"}));
   ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<Device> gpu, device.open());
   ESPARSE_ASSIGN_OR_RETURN(Session session, open_session(model, tokenizer, gpu ? OpenFor::upload : OpenFor::running));
-  if (!gpu) prepare_model(*session.model, plan);
+  const cuda::Backend* backend = gpu ? &gpu->backend() : nullptr;
+  gpu ? prepare_gpu(*gpu, plan) : void(prepare_model(*session.model, plan));
   ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, engine_on(std::move(gpu), *session.model));
   GenerateOptions chosen = options;
   chosen.stop_at_eos = !ignore_eos;
@@ -46,6 +45,7 @@ Status GenerateCommand::run() const {
     if (!common.json && output.ok()) output = print_out(std::exchange(waiting, "") + std::string(text));
   };
   ESPARSE_ASSIGN_OR_RETURN(const Generation result, generate(*engine, *session.tokenizer, prompt, chosen, show));
+  if (backend != nullptr) show_plan_warnings(*backend);
   show("\n");
   ESPARSE_RETURN_IF_ERROR(output);
   const auto prompt_tokens = static_cast<double>(result.prompt_ids.size());
@@ -90,7 +90,6 @@ CommandBody add_generate_command(CLI::App& app) {
       ->capture_default_str();
   sub->add_flag("--ignore-eos", command->ignore_eos, "Go on after an end-of-text token");
   sub->add_option("--tokenizer", command->tokenizer, "Tokenizer file or directory (default: the model's own)");
-  command->app = sub;
   command->device.add_to(*sub);
   add_plan_options(*sub, command->plan);
   add_json_option(*sub, command->common, "prompt, text, ids, token counts and rates");

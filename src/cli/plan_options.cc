@@ -3,6 +3,8 @@
 #include <cstdio>
 
 #include "base/parallel.h"
+#include "kernels/cuda/library_plans.h"
+#include "kernels/cuda/sparse_library.h"
 #include "runtime/model_plan.h"
 #include "runtime/plan_file.h"
 
@@ -11,7 +13,7 @@ namespace esparse {
 void add_plan_options(CLI::App& app, PlanOptions& options) {
   CLI::Option* cache = app.add_option("--plan-cache", options.cache,
                                       "File in which the measured choice of kernels is kept (default: "
-                                      "esparse/plans.json in $XDG_CACHE_HOME or ~/.cache)");
+                                      "esparse/plans.json in $XDG_CACHE_HOME or ~/.cache; gpu-plans.json for a GPU)");
   app.add_flag("--default-plan", options.use_default, "Do not measure kernels: the same choice on every machine")
       ->excludes(cache);
 }
@@ -29,6 +31,19 @@ PlanTable prepare_model(Model& model, const PlanOptions& options) {
   for (const Status& warning : plan.warnings)
     std::fprintf(stderr, "esparse: warning: plan cache: %s\n", warning.message().c_str());
   return std::move(plan.table);
+}
+
+void prepare_gpu(const Device& gpu, const PlanOptions& options) {
+  cuda::GemmSearch search{.measure = !options.use_default, .file = options.cache};
+  if (search.measure && options.cache.empty()) search.file = cuda::default_library_plan_file();
+  gpu.backend().gemm->set_search(search);
+  gpu.backend().sparse_library->set_search(search);
+}
+
+void show_plan_warnings(const cuda::Backend& backend) {
+  for (const auto& warnings : {backend.gemm->take_warnings(), backend.sparse_library->take_warnings()})
+    for (const Status& warning : warnings)
+      std::fprintf(stderr, "esparse: warning: plan cache: %s\n", warning.message().c_str());
 }
 
 Result<EngineSubject> open_planned_model(const std::string& path, const PlanOptions& options) {

@@ -108,7 +108,8 @@ Status GpuForward::launch_attention(const GpuBlock& block, int64_t row, int64_t 
   args.scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
   const cuda::AttentionKernels& kernels = *device_.backend().attention;
   const std::initializer_list<int64_t> shape = {rows, c.num_heads, c.num_kv_heads, c.head_dim};
-  if (!cuda::attention_has_tiles(c.head_dim, sequence.type))
+  const bool has_mma = device_.info().compute_major >= 8;
+  if (!has_mma || !cuda::attention_has_tiles(c.head_dim, sequence.type))
     return device_.launched(kernels.general(args, stream()), "attention_general", shape);
   if (!attention.segments.empty()) return device_.launched(kernels.prefill(args, stream()), "attention_prefill", shape);
   args.partial = space_.partial.as<float>();
