@@ -1,9 +1,7 @@
 #include "bench/cold_weights.h"
 
 #include <algorithm>
-#include <random>
 
-#include "base/parallel.h"
 #include "base/timing.h"
 #include "kernels/few.h"
 
@@ -21,33 +19,7 @@ void repeat(std::vector<T>& items, T&& first, int64_t count) {
   items.push_back(std::move(first));
 }
 
-// Row-major bytes of dtype with the pattern applied.
-std::vector<std::byte> stored_rows(const Matrix<float>& values, DType dtype, const BenchPattern& pattern) {
-  const int64_t row_bytes = values.cols() * dtype_bytes(dtype);
-  std::vector<std::byte> bytes(static_cast<size_t>(values.rows() * row_bytes));
-  parallel_for(values.rows(), [&](int64_t row, int) {
-    std::vector<float> kept(values.row(row).begin(), values.row(row).end());
-    apply_pattern(pattern, values.rows(), row, kept);
-    convert_from_f32(dtype, kept, bytes.data() + row * row_bytes);
-  });
-  return bytes;
-}
-
 }  // namespace
-
-Matrix<float> random_weight(const LinearShape& shape, DType dtype) {
-  Matrix<float> values(shape.out_features, shape.in_features);
-  parallel_for(values.rows(), [&](int64_t row, int) {
-    std::mt19937 random(static_cast<uint32_t>(row));
-    for (float& value : values.row(row)) {
-      value = static_cast<float>(random() >> 8) * 0x1p-23f - 1.0f;
-      std::byte stored[sizeof(float)];
-      convert_from_f32(dtype, {&value, 1}, stored);
-      convert_to_f32(dtype, stored, {&value, 1});
-    }
-  });
-  return values;
-}
 
 Result<ColdWeights> ColdWeights::create(const Matrix<float>& values, DType dtype, const BenchPattern& pattern) {
   ColdWeights weights;

@@ -9,13 +9,10 @@
 #include "base/matrix.h"
 #include "base/status.h"
 #include "bench/bench_pattern.h"
-#include "bench/linear_shapes.h"
+#include "bench/random_weight.h"
 #include "kernels/weight.h"
 
 namespace esparse {
-
-// Random values in [-1, 1) that `dtype` holds exactly, so that every contender multiplies with the same numbers.
-Matrix<float> random_weight(const LinearShape& shape, DType dtype);
 
 class ColdWeights {
  public:

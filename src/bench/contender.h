@@ -35,8 +35,19 @@ std::vector<Contender> linear_contenders(ColdWeights& weights, Product& product)
 // oneDNN in f32, and in `dtype` where this processor's oneDNN has it.
 std::vector<Contender> onednn_contenders(DType dtype, Product& product);
 
-// Runs it once and compares outputs spread over y with sums in double of `values` with `pattern` applied. Refuses, by
-// kernel and place, an output that is off by more than rounding explains or was not written, and a result of zeros.
+// How outputs were rounded beyond what f32 is: to nearest, with a unit roundoff of `unit` (bf16: 2^-8).
+struct OutputRounding {
+  double unit = 0;
+  bool of_parts = false;  // sums of parts of a row too, before they were added
+};
+
+// Compares outputs spread over product.y, which `kernel` has written, with sums in double of `values` with `pattern`
+// applied. Refuses, by kernel and place, an output that is off by more than rounding (of x and y to dtype too) explains
+// or was not written (NaN), and a result of zeros.
+Status check_product(const std::string& kernel, DType dtype, const BenchPattern& pattern, const Product& product,
+                     const OutputRounding& rounding = {});
+
+// check_product() of what one run writes.
 Status check_contender(const Contender& contender, DType dtype, const BenchPattern& pattern, Product& product);
 
 }  // namespace esparse

@@ -10,19 +10,18 @@
 #include "base/status.h"
 #include "bench/machine.h"
 #include "io/json.h"
-#include "model/model.h"
+#include "model/engine.h"
 #include "runtime/engine_bench.h"
 
 namespace esparse {
 
 struct EngineSubject {
   std::string name;
-  std::unique_ptr<Model> model;  // ready to run
+  std::unique_ptr<Model> model;    // null where the engine has what it needs of it
+  std::unique_ptr<Engine> engine;  // ready to run
 };
-
-// As they stand in memory: of the linears of the blocks alone; of all tensors.
-int64_t engine_linear_bytes(const Model& model);
-int64_t engine_weight_bytes(const Model& model);
+// `model` is ready to run (Model::arrange_for_running).
+EngineSubject cpu_subject(std::string name, std::unique_ptr<Model> model);
 
 struct EngineBenchOptions {
   int64_t prompt_tokens = 512, gen_tokens = 128;
@@ -33,7 +32,7 @@ struct EngineBenchOptions {
 struct EngineRow {
   std::string name;
   EngineTimes times;  // medians over the turns
-  int64_t weight_bytes = 0, linear_bytes = 0;
+  EngineMemory memory;
   int repetitions = 0;
   // How many times as fast as the last subject: medians of the ratios of each turn.
   double prefill_ratio = 1, decode_ratio = 1;
@@ -44,7 +43,8 @@ struct EngineRow {
 Result<std::vector<EngineRow>> bench_engines(std::span<const EngineSubject> subjects, const EngineBenchOptions& options,
                                              const std::function<void()>& on_turn);
 
-std::string engine_rows_text(const Machine& machine, std::span<const EngineRow> rows);
-Json engine_rows_json(const Machine& machine, std::span<const EngineRow> rows);
+// `machine` is a line for people, or what machine_json() and gpu_json() say.
+std::string engine_rows_text(const std::string& machine, std::span<const EngineRow> rows);
+Json engine_rows_json(Json machine, std::span<const EngineRow> rows);
 
 }  // namespace esparse

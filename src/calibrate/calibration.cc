@@ -1,43 +1,9 @@
 #include "calibrate/calibration.h"
 
-#include <algorithm>
-#include <functional>
-
 namespace esparse {
 namespace {
 
 constexpr std::string_view kStream = "hidden", kDenseStream = "dense-hidden";
-
-// Copies the inputs at the last site asked for, and ends the pass there.
-class Capture final : public InputObserver {
- public:
-  explicit Capture(InputSite site) : site_(site) {}
-  bool observe(InputSite site, MatrixView<const float> inputs) override {
-    if (site != site_) return true;
-    captured_ = Matrix<float>(inputs.rows, inputs.cols);
-    for (int64_t t = 0; t < inputs.rows; ++t) std::ranges::copy(inputs.row(t), captured_.row(t).begin());
-    return false;
-  }
-  Matrix<float> captured_;
-
- private:
-  InputSite site_;
-};
-
-// Calls `add` at each of the sites, and ends the pass at the last one.
-class Visit final : public InputObserver {
- public:
-  Visit(std::span<const InputSite> sites, std::function<void(InputSite, MatrixView<const float>)> add)
-      : sites_(sites), add_(std::move(add)) {}
-  bool observe(InputSite site, MatrixView<const float> inputs) override {
-    if (std::ranges::find(sites_, site) != sites_.end()) add_(site, inputs);
-    return site != sites_.back();
-  }
-
- private:
-  std::span<const InputSite> sites_;
-  std::function<void(InputSite, MatrixView<const float>)> add_;
-};
 
 }  // namespace
 
@@ -51,8 +17,8 @@ void Calibration::set_shape(const std::vector<std::vector<int32_t>>& windows) {
     shape_.window_tokens.push_back(static_cast<int64_t>(window.size()));
     total_tokens_ += shape_.window_tokens.back();
   }
-  const int64_t longest = windows.empty() ? 0 : shape_.longest_window();
-  cache_ = LayerCache(DType::f32, longest, model_->config().num_kv_heads, model_->config().head_dim);
+  if (options_.runner == nullptr) cpu_ = make_cpu_block_runner(*model_, windows.empty() ? 0 : shape_.longest_window());
+  runner_ = options_.runner != nullptr ? options_.runner : cpu_.get();
 }
 
 Result<HiddenStates> Calibration::make_states(std::string_view stream, int64_t layer) const {
@@ -114,66 +80,41 @@ void Calibration::remove_other_files() const {
   for (const auto& path : others) std::filesystem::remove_all(path, ignored);
 }
 
-Status Calibration::run(const DecoderBlock& block, const HiddenStates& states, int64_t window, Matrix<float>& hidden,
-                        InputObserver& observer) {
-  hidden = Matrix<float>(shape_.window_tokens[window], shape_.hidden_size);
-  ESPARSE_RETURN_IF_ERROR(states.read(window, hidden.view()));
-  model_->forward_block(block, hidden.view(), 0, cache_, &observer);
+Status Calibration::for_each_window(const std::function<Status(int64_t window, MatrixView<float> hidden)>& body) const {
+  for (int64_t window = 0; window < shape_.windows(); ++window) {
+    Matrix<float> hidden(shape_.window_tokens[window], shape_.hidden_size);
+    ESPARSE_RETURN_IF_ERROR(states_->read(window, hidden.view()));
+    ESPARSE_RETURN_IF_ERROR(body(window, hidden.view()));
+  }
   return {};
 }
 
 Result<BlockStatistics> Calibration::gather(const DecoderBlock& block, const DecoderBlock& dense,
                                             std::span<const InputSite> sites, const BlockRequest& request) {
-  BlockStatistics result;
-  std::vector<InputSite> wanted;
-  std::vector<SiteStatistics> gathered;
+  GatherJob job{block, dense, {}, request, total_tokens_};
   bool entropy = false, cross = false;
   for (InputSite site : sites) {
-    const SiteRequest& asked = request[static_cast<size_t>(site)];
-    if (!asked.needs.any()) continue;
-    wanted.push_back(site);
-    gathered.emplace_back(asked, total_tokens_);
-    entropy |= asked.needs.entropy;
-    cross |= asked.needs.cross;
+    const StatisticsNeeds& needs = request[static_cast<size_t>(site)].needs;
+    if (!needs.any()) continue;
+    job.sites.push_back(site);
+    entropy |= needs.entropy, cross |= needs.cross;
   }
-  if (wanted.empty()) return result;
-  ESPARSE_CHECK(!cross || (wanted.size() == 1 && dense_states_.has_value()));
-  const auto of = [&](InputSite site) -> SiteStatistics& {
-    return gathered[std::ranges::find(wanted, site) - wanted.begin()];
-  };
+  if (job.sites.empty()) return BlockStatistics();
+  ESPARSE_CHECK(!cross || (job.sites.size() == 1 && dense_states_.has_value()));
+  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<BlockGathering> gathering, runner_->gather(std::move(job)));
 
-  Matrix<float> hidden, dense_hidden;
-  for (int64_t window = 0; window < shape_.windows(); ++window) {
-    if (cross) {
-      Capture here(wanted[0]), there(wanted[0]);
-      ESPARSE_RETURN_IF_ERROR(run(dense, *dense_states_, window, dense_hidden, there));
-      ESPARSE_RETURN_IF_ERROR(run(block, *states_, window, hidden, here));
-      of(wanted[0]).add(here.captured_.view());
-      of(wanted[0]).add_dense(here.captured_.view(), there.captured_.view(), hidden.view(), dense_hidden.view());
-    } else {
-      Visit visit(wanted, [&](InputSite site, MatrixView<const float> inputs) { of(site).add(inputs); });
-      ESPARSE_RETURN_IF_ERROR(run(block, *states_, window, hidden, visit));
-    }
-  }
+  ESPARSE_RETURN_IF_ERROR(for_each_window([&](int64_t window, MatrixView<float> hidden) -> Status {
+    if (!cross) return gathering->add(hidden, {});
+    Matrix<float> dense_hidden(hidden.rows, hidden.cols);
+    ESPARSE_RETURN_IF_ERROR(dense_states_->read(window, dense_hidden.view()));
+    return gathering->add(hidden, dense_hidden.view());
+  }));
   if (entropy) {
-    for (InputSite site : wanted)
-      if (request[static_cast<size_t>(site)].needs.entropy)
-        ESPARSE_RETURN_IF_ERROR(
-            of(site).begin_counting().with_context(fmt::format("{}: {}", block.name, input_site_name(site))));
-    for (int64_t window = 0; window < shape_.windows(); ++window) {
-      Visit visit(wanted, [&](InputSite site, MatrixView<const float> inputs) {
-        if (request[static_cast<size_t>(site)].needs.entropy) of(site).count(inputs);
-      });
-      ESPARSE_RETURN_IF_ERROR(run(block, *states_, window, hidden, visit));
-    }
+    ESPARSE_RETURN_IF_ERROR(gathering->begin_counting());
+    ESPARSE_RETURN_IF_ERROR(
+        for_each_window([&](int64_t, MatrixView<float> hidden) { return gathering->count(hidden); }));
   }
-  for (InputSite site : wanted) {
-    auto statistics = of(site).finish();
-    if (!statistics.ok())
-      return statistics.status().with_context(fmt::format("{}: site {}", block.name, input_site_name(site)));
-    result[static_cast<size_t>(site)] = std::move(statistics).value();
-  }
-  return result;
+  return gathering->finish();
 }
 
 Status Calibration::advance_stream(std::string_view stream, const DecoderBlock& block,
@@ -184,10 +125,11 @@ Status Calibration::advance_stream(std::string_view stream, const DecoderBlock& 
     ESPARSE_ASSIGN_OR_RETURN(HiddenStates file_states, make_states(stream, layer_ + 1));
     next.emplace(std::move(file_states));
   }
+  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<BlockForward> forward, runner_->forward(block));
   for (int64_t window = 0; window < shape_.windows(); ++window) {
     Matrix<float> hidden(shape_.window_tokens[window], shape_.hidden_size);
     ESPARSE_RETURN_IF_ERROR(states->read(window, hidden.view()));
-    model_->forward_block(block, hidden.view(), 0, cache_, nullptr);
+    ESPARSE_RETURN_IF_ERROR(forward->run(hidden.view()));
     ESPARSE_RETURN_IF_ERROR((next ? *next : *states).write(window, hidden.view()));
   }
   if (next) states.emplace(std::move(*next));

@@ -1,29 +1,26 @@
 // Runs the calibration windows through the model one block at a time, and gathers what the linears of a block see.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "base/status.h"
+#include "calibrate/block_runner.h"
 #include "calibrate/hidden_states.h"
-#include "calibrate/site_statistics.h"
-#include "calibrate/statistics.h"
 #include "model/model.h"
 
 namespace esparse {
-
-// By input site; index with static_cast<size_t>(InputSite).
-using BlockStatistics = std::array<InputStatistics, kInputSites.size()>;
-using BlockRequest = std::array<SiteRequest, kInputSites.size()>;
 
 struct CalibrationOptions {
   bool with_dense = false;          // carry the hidden states of the dense model along
   std::filesystem::path directory;  // keep hidden states in files there; empty: in memory
   uint64_t fingerprint = 0;         // of everything that the hidden states depend on; stored in the files
+  BlockRunner* runner = nullptr;    // null: the CPU; must outlive the calibration
 };
 
 // Holds the hidden states of all windows in front of the next block: windows x seqlen x hidden_size x 4 bytes, twice
@@ -55,8 +52,8 @@ class Calibration {
   std::filesystem::path file(std::string_view stream, int64_t layer) const;
   Result<HiddenStates> make_states(std::string_view stream, int64_t layer) const;
   Status advance_stream(std::string_view stream, const DecoderBlock& block, std::optional<HiddenStates>& states);
-  Status run(const DecoderBlock& block, const HiddenStates& states, int64_t window, Matrix<float>& hidden,
-             InputObserver& observer);
+  // body() gets the hidden states of each window, to work in.
+  Status for_each_window(const std::function<Status(int64_t window, MatrixView<float> hidden)>& body) const;
   void remove_other_files() const;
   void set_shape(const std::vector<std::vector<int32_t>>& windows);
 
@@ -66,7 +63,8 @@ class Calibration {
   int64_t total_tokens_ = 0;
   int64_t layer_ = 0;  // the next block
   std::optional<HiddenStates> states_, dense_states_;
-  LayerCache cache_;  // scratch for the keys and values of one window
+  std::unique_ptr<BlockRunner> cpu_;  // where no other is given
+  BlockRunner* runner_ = nullptr;
 };
 
 }  // namespace esparse

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,13 @@ class ChannelHistograms {
   void add(MatrixView<const float> inputs);
   void merge(const ChannelHistograms& other);
 
+  // For values that are counted elsewhere: into [channels, counted_bins()] as add() does, with counted_bins() in place
+  // of `bins`.
+  std::span<const float> minimum() const { return minimum_; }
+  std::span<const float> maximum() const { return maximum_; }
+  int counted_bins() const { return counted_bins_; }
+  std::span<uint32_t> counts() { return counts_; }
+
   // H_j = -sum_k p ln p in nats, in [0, ln bins]; a constant channel has 0.
   std::vector<double> entropy() const;
 
@@ -58,6 +66,9 @@ class ChannelHistograms {
 class ChannelRanges {
  public:
   explicit ChannelRanges(int64_t channels);
+  // Ranges that were found elsewhere, over finite inputs.
+  ChannelRanges(std::vector<float> minimum, std::vector<float> maximum)
+      : minimum_(std::move(minimum)), maximum_(std::move(maximum)), not_finite_(minimum_.size()) {}
 
   void add(MatrixView<const float> inputs);  // [tokens, channels]
   void merge(const ChannelRanges& other);

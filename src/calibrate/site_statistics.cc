@@ -25,9 +25,10 @@ void add_per_channel(MatrixView<const float> inputs, std::vector<double>& sums, 
 
 }  // namespace
 
+int64_t sample_stride(int64_t total_tokens) { return std::max<int64_t>(1, ceil_div(total_tokens, kSampleTokens)); }
+
 void SiteStatistics::keep_sample(MatrixView<const float> inputs) {
-  const int64_t stride = std::max<int64_t>(1, ceil_div(total_tokens_, kSampleTokens));
-  const int64_t before = statistics_.tokens;
+  const int64_t stride = sample_stride(total_tokens_), before = statistics_.tokens;
   for (int64_t t = ceil_div(before, stride) * stride - before; t < inputs.rows; t += stride)
     sample_.insert(sample_.end(), inputs.row(t).begin(), inputs.row(t).end());
 }

@@ -15,6 +15,9 @@ struct SiteRequest {
   int entropy_bins = kEntropyBins;
 };
 
+// Which tokens the sample takes: those whose number, counted over all windows, is a multiple of this.
+int64_t sample_stride(int64_t total_tokens);
+
 // Usage: add() every window; with entropy begin_counting(), then count() every window again; then finish().
 // The same bits for any thread count.
 class SiteStatistics {

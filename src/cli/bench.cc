@@ -8,13 +8,17 @@
 #include "base/timing.h"
 #include "bench/bench_report.h"
 #include "bench/comma_list.h"
+#include "bench/device_rows.h"
 #include "bench/engine_rows.h"
 #include "bench/linear_rows.h"
 #include "bench/machine.h"
 #include "cli/commands.h"
+#include "cli/device_option.h"
+#include "cli/gpu_facts.h"
 #include "cli/plan_options.h"
 #include "io/files.h"
 #include "io/json.h"
+#include "kernels/cuda/library_plans.h"
 #include "kernels/isa.h"
 
 namespace esparse {
@@ -26,9 +30,11 @@ constexpr int64_t kMaxTokens = 1 << 16;
 struct BenchCommand {
   int threads = 0;
   PlanOptions plan;
+  DeviceOption device;
   std::string model, against;
   std::string shapes = "llama3-8b", patterns = "2:4", tokens = "1,8,128,512", dtype = "bf16";
   int repetitions = 15;
+  double time_limit = 180;
   int64_t prompt_tokens = 512, gen_tokens = 128;
   std::string json_file;
   CLI::Option* json = nullptr;
@@ -36,8 +42,11 @@ struct BenchCommand {
 
   Status run() const;
   Status check_options() const;
+  Result<LinearBenchOptions> linear_options() const;
   Status run_linears() const;
+  Status run_device_linears() const;
   Status run_model() const;
+  Result<EngineSubject> open_subject(const std::string& path, std::string& machine, Json& machine_facts) const;
   Status print(const std::string& text, const Json& json) const;
 };
 
@@ -67,6 +76,7 @@ Status BenchCommand::check_options() const {
       return invalid_argument("{}: is for single linears, not for a model", name);
   for (const char* name : {"--prompt-tokens", "--gen-tokens", "--against", "--plan-cache", "--default-plan"})
     if (!whole_model && app->get_option(name)->count() > 0) return invalid_argument("{}: needs a MODEL", name);
+  ESPARSE_RETURN_IF_ERROR(device.refuse_on_gpu(*app, {"--plan-cache", "--default-plan"}));
   return check_isa_choice();
 }
 
@@ -78,15 +88,25 @@ Status BenchCommand::print(const std::string& text, const Json& result) const {
   return json_file.empty() ? Status() : write_file_atomically(json_file, dump);
 }
 
-Status BenchCommand::run_linears() const {
+Result<LinearBenchOptions> BenchCommand::linear_options() const {
   LinearBenchOptions options;
   ESPARSE_ASSIGN_OR_RETURN(options.shapes, parse_linear_shapes(shapes));
   ESPARSE_ASSIGN_OR_RETURN(options.patterns, BenchPattern::parse_list(patterns));
   ESPARSE_ASSIGN_OR_RETURN(options.tokens, parse_tokens(tokens));
   ESPARSE_ASSIGN_OR_RETURN(options.dtype, parse_dtype(dtype));
   options.repetitions = repetitions;
-  const size_t total = options.shapes.size() * options.patterns.size() * options.tokens.size();
-  Progress progress("Measuring linears", static_cast<int64_t>(total));
+  options.budget_seconds = time_limit;
+  return options;
+}
+
+Progress linears_progress(const LinearBenchOptions& options) {
+  return Progress("Measuring linears",
+                  static_cast<int64_t>(options.shapes.size() * options.patterns.size() * options.tokens.size()));
+}
+
+Status BenchCommand::run_linears() const {
+  ESPARSE_ASSIGN_OR_RETURN(const LinearBenchOptions options, linear_options());
+  Progress progress = linears_progress(options);
   ESPARSE_ASSIGN_OR_RETURN(const std::vector<LinearRow> rows, bench_linears(options, [&](const LinearRow& row) {
                              progress.advance(1, fmt::format("{} {} {}", row.shape.name, row.pattern, row.tokens));
                            }));
@@ -94,28 +114,67 @@ Status BenchCommand::run_linears() const {
   return print(linear_rows_text(machine, rows), linear_rows_json(machine, rows));
 }
 
+// Says in `machine` and `machine_facts` what GPU it is.
+Result<EngineSubject> BenchCommand::open_subject(const std::string& path, std::string& machine,
+                                                 Json& machine_facts) const {
+  ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<Device> gpu, device.open());
+  if (!gpu) return open_planned_model(path, plan);
+  machine = gpu_line(gpu->info()), machine_facts = gpu_json(gpu->info());
+  ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
+  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Model> uploaded, Model::load(std::move(checkpoint)));
+  EngineSubject subject;
+  subject.name = path;
+  ESPARSE_ASSIGN_OR_RETURN(subject.engine, engine_on(std::move(gpu), *uploaded));
+  return subject;
+}
+
+// The libraries' algorithms are searched and kept, as the yardstick is to be at its best.
+Status BenchCommand::run_device_linears() const {
+  DeviceBenchOptions options;
+  ESPARSE_ASSIGN_OR_RETURN(options.linear, linear_options());
+  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Device> gpu, device.open());
+  const cuda::GemmSearch search{true, cuda::default_library_plan_file()};
+  gpu->backend().gemm->set_search(search);
+  gpu->backend().sparse_library->set_search(search);
+  Progress progress = linears_progress(options.linear);
+  ESPARSE_ASSIGN_OR_RETURN(const DeviceReport report, bench_device(*gpu, options, [&](const DeviceRow& row) {
+                             progress.advance(1, fmt::format("{} {} {}", row.shape.name, row.pattern, row.tokens));
+                           }));
+  for (const auto& warnings : {gpu->backend().gemm->take_warnings(), gpu->backend().sparse_library->take_warnings()})
+    for (const Status& warning : warnings)
+      std::fprintf(stderr, "esparse: warning: plan cache: %s\n", warning.message().c_str());
+  return print(device_report_text(report), device_report_json(report));
+}
+
 Status BenchCommand::run_model() const {
   std::vector<EngineSubject> subjects;
+  std::string machine;
+  Json machine_facts;
   for (const std::string& path : {model, against}) {
     if (path.empty()) continue;
-    ESPARSE_ASSIGN_OR_RETURN(EngineSubject subject, open_planned_model(path, plan));
+    ESPARSE_ASSIGN_OR_RETURN(EngineSubject subject, open_subject(path, machine, machine_facts));
     subjects.push_back(std::move(subject));
   }
   EngineBenchOptions options;
   options.prompt_tokens = prompt_tokens;
   options.gen_tokens = gen_tokens;
   options.repetitions = repetitions;
+  options.budget_seconds = time_limit;
   Progress progress("Measuring models", repetitions + 1);
   ESPARSE_ASSIGN_OR_RETURN(const std::vector<EngineRow> rows,
                            bench_engines(subjects, options, [&] { progress.advance(); }));
-  const Machine machine = measure_machine(kMachineSeconds);
-  return print(engine_rows_text(machine, rows), engine_rows_json(machine, rows));
+  if (!device.on_gpu()) {
+    const Machine cpu = measure_machine(kMachineSeconds);
+    machine = cpu.line(), machine_facts = machine_json(cpu);
+  }
+  return print(engine_rows_text(machine, rows), engine_rows_json(std::move(machine_facts), rows));
 }
 
 Status BenchCommand::run() const {
   set_thread_count(threads);
   ESPARSE_RETURN_IF_ERROR(check_options());
-  return model.empty() ? run_linears() : run_model();
+  if (!model.empty()) return run_model();
+  return device.on_gpu() ? run_device_linears() : run_linears();
 }
 
 void add_options(CLI::App& sub, BenchCommand& command) {
@@ -138,10 +197,14 @@ void add_options(CLI::App& sub, BenchCommand& command) {
   sub.add_option("--repetitions", command.repetitions, "Turns at most; fewer where they would take too long")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));
+  sub.add_option("--time-limit", command.time_limit, "Seconds that all turns may take, about")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command.json = sub.add_option("--json", command.json_file,
                                 "Print one JSON object and nothing else: machine and rows; or write it to FILE")
                      ->type_name("[FILE]")
                      ->expected(0, 1);
+  command.device.add_to(sub);
   add_plan_options(sub, command.plan);
   sub.add_option("--threads", command.threads, "Threads to use; 0 = one per physical core")->check(CLI::Range(0, 4096));
 }
@@ -156,9 +219,13 @@ CommandBody add_bench_command(CLI::App& app) {
   sub->footer(
       "Weights are random and cold. Every kernel is checked before it is timed; sparse and dense take turns, the "
       "ratio\n"
-      "is the median over the turns. Dense is the faster of this program and oneDNN.\n\n"
+      "is the median over the turns. Dense is the faster of this program and oneDNN; on a GPU it is cuBLASLt's "
+      "fastest\n"
+      "algorithm.\n\n"
       "Examples:\n  esparse bench --shapes llama3-8b --pattern 2:4,6:8 --tokens 1,512 --json result.json\n"
-      "  esparse bench SPARSE_MODEL --against DENSE_MODEL --prompt-tokens 512 --gen-tokens 128\n");
+      "  esparse bench --device cuda --shapes llama3-8b,qwen2.5-7b --pattern 2:4,spense:0.25 --tokens 1,16,64,4096\n"
+      "  esparse bench SPARSE_MODEL --against DENSE_MODEL --prompt-tokens 512 --gen-tokens 128\n"
+      "  esparse bench SPARSE_MODEL --against DENSE_MODEL --device cuda\n");
   return [command] { return command->run(); };
 }
 

@@ -13,6 +13,7 @@
 #include "eval/task_result.h"
 #include "io/files.h"
 #include "kernels/isa.h"
+#include "model/cpu_engine.h"
 #include "prune/prune_run.h"
 #include "report/published_results.h"
 #include "report/table.h"
@@ -56,8 +57,8 @@ ComparedTask figures_of(const TaskResult& result) {
 }
 
 SpeedFigures figures_of(const EngineRow& row) {
-  return {.linear_bytes = row.linear_bytes,
-          .weight_bytes = row.weight_bytes,
+  return {.linear_bytes = row.memory.linears,
+          .weight_bytes = row.memory.weights,
           .prefill_speedup = row.prefill_ratio,
           .decode_speedup = row.decode_ratio,
           .prefill_tokens_per_second = static_cast<double>(row.times.prompt_tokens) / row.times.prefill_seconds,
@@ -236,9 +237,10 @@ Status Comparison::measure_text(Subject& subject) {
   say("{}: perplexity\n", subject.facts.name);
   ESPARSE_ASSIGN_OR_RETURN(const Session* session, session_of(subject));
   PerplexityJob job{.windows = text_.windows, .bos = text_.bos};
-  const auto reference = live_reference(*dense_.model, text_.options.context);
+  CpuEngine engine(*session->model), dense(*dense_.model);
+  const auto reference = live_reference(dense, text_.options.context);
   if (!subject.facts.is_dense()) job.reference = reference.get();
-  ESPARSE_ASSIGN_OR_RETURN(const Perplexity measured, measure_perplexity(*session->model, job));
+  ESPARSE_ASSIGN_OR_RETURN(const Perplexity measured, measure_perplexity(engine, job));
   if (!measured.complete()) return Status(StatusKind::interrupted, "interrupted");
   subject.facts.text = figures_of(measured);
   return store_.keep(key, subject.facts.text);
@@ -254,9 +256,10 @@ Status Comparison::measure_tasks(Subject& subject) {
     if (!kept) {
       say("{}: {}\n", subject.facts.name, task.spec->title);
       ESPARSE_ASSIGN_OR_RETURN(const Session* session, session_of(subject));
+      CpuEngine engine(*session->model);
       ESPARSE_ASSIGN_OR_RETURN(
           const TaskResult result,
-          run_task(*session->model, *session->tokenizer, task, encode_options(*session->tokenizer, text_.options.bos)));
+          run_task(engine, *session->tokenizer, task, encode_options(*session->tokenizer, text_.options.bos)));
       if (!result.complete()) return Status(StatusKind::interrupted, "interrupted");
       kept = figures_of(result);
       ESPARSE_RETURN_IF_ERROR(store_.keep(key, *kept));
@@ -325,8 +328,8 @@ void Comparison::finish_dense() {
     speed.prefill_tokens_per_second = middle(&SpeedFigures::prefill_tokens_per_second);
     speed.decode_tokens_per_second = middle(&SpeedFigures::decode_tokens_per_second);
   } else {
-    speed.linear_bytes = engine_linear_bytes(*dense_.model);
-    speed.weight_bytes = engine_weight_bytes(*dense_.model);
+    const EngineMemory memory = CpuEngine(*dense_.model).memory();
+    speed.linear_bytes = memory.linears, speed.weight_bytes = memory.weights;
   }
   finish(dense_subject_);
 }
@@ -362,8 +365,8 @@ Status Comparison::run() {
       ESPARSE_RETURN_IF_ERROR(measure_speed(subject));
     } else {
       ESPARSE_ASSIGN_OR_RETURN(const Session* session, session_of(subject));
-      subject.facts.speed.linear_bytes = engine_linear_bytes(*session->model);
-      subject.facts.speed.weight_bytes = engine_weight_bytes(*session->model);
+      const EngineMemory memory = CpuEngine(*session->model).memory();
+      subject.facts.speed.linear_bytes = memory.linears, subject.facts.speed.weight_bytes = memory.weights;
     }
     finish(std::move(subject));
   }

@@ -6,6 +6,7 @@
 #include "base/interrupt.h"
 #include "base/parallel.h"
 #include "cli/commands.h"
+#include "cli/device_option.h"
 #include "cli/eval_tables.h"
 #include "cli/text_source.h"
 #include "eval/eval_json.h"
@@ -18,15 +19,17 @@ namespace {
 
 struct EvalCommand {
   CommonOptions common;
+  DeviceOption device;
   TextSource source;
   TaskSource questions;
   std::string model, tokenizer, against, save_logits, items_file;
 
   Status run() const;
   Status check_options() const;
-  Result<EvalRow> measure_text(const Session& session) const;
-  Result<std::vector<TaskResult>> measure_tasks(const Session& session, const std::vector<Task>& tasks) const;
-  Status print(const std::optional<EvalRow>& row, const std::vector<TaskResult>& results) const;
+  Result<EvalRow> measure_text(Engine& engine, const Tokenizer& words) const;
+  Result<std::vector<TaskResult>> measure_tasks(Engine& engine, const Tokenizer& words,
+                                                const std::vector<Task>& tasks) const;
+  Status print(const Engine& engine, const std::optional<EvalRow>& row, const std::vector<TaskResult>& results) const;
 };
 
 // Options that would be passed over in silence.
@@ -42,11 +45,12 @@ Status EvalCommand::check_options() const {
 
 struct OpenReference {
   std::unique_ptr<Model> model;
+  std::unique_ptr<Engine> engine;
   std::unique_ptr<Reference> reference;
 };
 
 // A file of logits, or a model that runs beside the other.
-Result<OpenReference> open_reference(const std::string& path, const PreparedText& text) {
+Result<OpenReference> open_reference(const std::string& path, const PreparedText& text, const DeviceOption& device) {
   OpenReference opened;
   if (std::filesystem::path(path).extension() == ".safetensors") {
     ESPARSE_ASSIGN_OR_RETURN(opened.reference, open_logits(path, text.windows, text.bos, text.conditions()));
@@ -54,23 +58,27 @@ Result<OpenReference> open_reference(const std::string& path, const PreparedText
   }
   ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
   ESPARSE_ASSIGN_OR_RETURN(opened.model, Model::load(std::move(checkpoint)));
-  opened.model->arrange_for_running();
   if (opened.model->config().max_positions < text.options.context)
     return invalid_argument("--context: {} has {} positions, got {}", path, opened.model->config().max_positions,
                             text.options.context);
-  opened.reference = live_reference(*opened.model, text.options.context);
+  if (!device.on_gpu()) opened.model->arrange_for_running();
+  ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<Device> gpu, device.open());
+  auto engine = engine_on(std::move(gpu), *opened.model);
+  if (!engine.ok()) return engine.status().with_context("--against");
+  opened.engine = std::move(engine).value();
+  opened.reference = live_reference(*opened.engine, text.options.context);
   return opened;
 }
 
-Result<EvalRow> EvalCommand::measure_text(const Session& session) const {
-  const ModelConfig& config = session.model->config();
+Result<EvalRow> EvalCommand::measure_text(Engine& engine, const Tokenizer& words) const {
+  const ModelConfig& config = engine.config();
   EvalRow row;
   ESPARSE_ASSIGN_OR_RETURN(const TextOptions options, source.options());
-  ESPARSE_ASSIGN_OR_RETURN(row.text, prepare_text(options, *session.tokenizer, config.max_positions));
+  ESPARSE_ASSIGN_OR_RETURN(row.text, prepare_text(options, words, config.max_positions));
   PerplexityJob job{.windows = row.text.windows, .bos = row.text.bos};
   OpenReference opened;
   if (!against.empty()) {
-    ESPARSE_ASSIGN_OR_RETURN(opened, open_reference(against, row.text));
+    ESPARSE_ASSIGN_OR_RETURN(opened, open_reference(against, row.text, device));
     job.reference = opened.reference.get();
   }
   std::optional<LogitsWriter> writer;
@@ -85,19 +93,19 @@ Result<EvalRow> EvalCommand::measure_text(const Session& session) const {
     job.writer = &*writer;
   }
   const auto start = std::chrono::steady_clock::now();
-  ESPARSE_ASSIGN_OR_RETURN(row.measured, measure_perplexity(*session.model, job));
+  ESPARSE_ASSIGN_OR_RETURN(row.measured, measure_perplexity(engine, job));
   row.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (writer && row.measured.complete()) ESPARSE_RETURN_IF_ERROR(writer->commit().with_context("--save-logits"));
   return row;
 }
 
-Result<std::vector<TaskResult>> EvalCommand::measure_tasks(const Session& session,
+Result<std::vector<TaskResult>> EvalCommand::measure_tasks(Engine& engine, const Tokenizer& words,
                                                            const std::vector<Task>& tasks) const {
   ESPARSE_ASSIGN_OR_RETURN(const BosRule rule, parse_bos_rule(source.bos));
   std::vector<TaskResult> results;
   for (const Task& task : tasks) {
     if (interrupted()) break;
-    auto result = run_task(*session.model, *session.tokenizer, task, encode_options(*session.tokenizer, rule));
+    auto result = run_task(engine, words, task, encode_options(words, rule));
     if (!result.ok() && result.status().kind() == StatusKind::interrupted) break;
     if (!result.ok()) return result.status();
     results.push_back(std::move(result).value());
@@ -105,9 +113,11 @@ Result<std::vector<TaskResult>> EvalCommand::measure_tasks(const Session& sessio
   return results;
 }
 
-Status EvalCommand::print(const std::optional<EvalRow>& row, const std::vector<TaskResult>& results) const {
+Status EvalCommand::print(const Engine& engine, const std::optional<EvalRow>& row,
+                          const std::vector<TaskResult>& results) const {
   if (!common.json) return print_out((row ? text_table(*row) : "") + task_table(results));
   Json json = row ? perplexity_json(row->text, row->measured) : Json::object();
+  if (device.on_gpu()) json["device"] = engine.device_name();
   if (!questions.tasks.empty()) json["tasks"] = Json::array();
   for (const TaskResult& result : results) json["tasks"].push_back(task_json(result));
   return print_out(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
@@ -117,14 +127,17 @@ Status EvalCommand::run() const {
   set_thread_count(common.threads);
   ESPARSE_RETURN_IF_ERROR(check_options());
   ESPARSE_ASSIGN_OR_RETURN(const std::vector<Task> tasks, questions.read());  // refused before long work
-  ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer, OpenFor::running));
+  ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<Device> gpu, device.open());
+  ESPARSE_ASSIGN_OR_RETURN(const Session session,
+                           open_session(model, tokenizer, gpu ? OpenFor::upload : OpenFor::running));
+  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, engine_on(std::move(gpu), *session.model));
   const CatchInterrupt guard;
   std::optional<EvalRow> row;
   if (!source.text.empty()) {
-    ESPARSE_ASSIGN_OR_RETURN(row, measure_text(session));
+    ESPARSE_ASSIGN_OR_RETURN(row, measure_text(*engine, *session.tokenizer));
   }
-  ESPARSE_ASSIGN_OR_RETURN(const std::vector<TaskResult> results, measure_tasks(session, tasks));
-  ESPARSE_RETURN_IF_ERROR(print(row, results));
+  ESPARSE_ASSIGN_OR_RETURN(const std::vector<TaskResult> results, measure_tasks(*engine, *session.tokenizer, tasks));
+  ESPARSE_RETURN_IF_ERROR(print(*engine, row, results));
   if (!items_file.empty()) {  // last: what was measured is told even where this fails
     std::string lines;
     for (const TaskResult& result : results) lines += item_lines(result);
@@ -162,6 +175,7 @@ CommandBody add_eval_command(CLI::App& app) {
   add_json_option(*sub, command->common,
                   "perplexity, nll (nats per token), their _stderr, bits_per_byte, tokens, windows, context, complete, "
                   "text, against, tasks");
+  command->device.add_to(*sub);
   add_threads_option(*sub, command->common);
   sub->callback([command] {
     if (command->source.text.empty() && command->questions.tasks.empty()) throw CLI::RequiredError("--text or --tasks");

@@ -5,9 +5,11 @@
 
 #include "base/parallel.h"
 #include "cli/commands.h"
+#include "cli/device_option.h"
 #include "cli/plan_options.h"
 #include "io/json.h"
 #include "runtime/generate.h"
+#include "runtime/session.h"
 
 namespace esparse {
 namespace {
@@ -15,10 +17,12 @@ namespace {
 struct GenerateCommand {
   CommonOptions common;
   PlanOptions plan;
+  DeviceOption device;
   std::string model, tokenizer, prompt;
   GenerateOptions options;
   bool ignore_eos = false;
   std::string kv_dtype = "f16";
+  CLI::App* app = nullptr;
 
   Status run() const;
 };
@@ -28,8 +32,11 @@ double rate(double count, double seconds) { return seconds > 0 ? count / seconds
 Status GenerateCommand::run() const {
   set_thread_count(common.threads);
   ESPARSE_RETURN_IF_ERROR(options.sampling.validate());
-  ESPARSE_ASSIGN_OR_RETURN(Session session, open_session(model, tokenizer, OpenFor::running));
-  prepare_model(*session.model, plan);
+  ESPARSE_RETURN_IF_ERROR(device.refuse_on_gpu(*app, {"--plan-cache", "--default-plan"}));
+  ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<Device> gpu, device.open());
+  ESPARSE_ASSIGN_OR_RETURN(Session session, open_session(model, tokenizer, gpu ? OpenFor::upload : OpenFor::running));
+  if (!gpu) prepare_model(*session.model, plan);
+  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, engine_on(std::move(gpu), *session.model));
   GenerateOptions chosen = options;
   chosen.stop_at_eos = !ignore_eos;
   chosen.kv_dtype = kv_dtype == "f32" ? DType::f32 : kv_dtype == "bf16" ? DType::bf16 : DType::f16;
@@ -38,24 +45,25 @@ Status GenerateCommand::run() const {
   auto show = [&](std::string_view text) {
     if (!common.json && output.ok()) output = print_out(std::exchange(waiting, "") + std::string(text));
   };
-  ESPARSE_ASSIGN_OR_RETURN(const Generation result, generate(session, prompt, chosen, show));
+  ESPARSE_ASSIGN_OR_RETURN(const Generation result, generate(*engine, *session.tokenizer, prompt, chosen, show));
   show("\n");
   ESPARSE_RETURN_IF_ERROR(output);
   const auto prompt_tokens = static_cast<double>(result.prompt_ids.size());
   const double prefill = rate(prompt_tokens, result.prefill_seconds);
   const double decode = rate(static_cast<double>(result.decode_steps), result.decode_seconds);
   if (common.json) {
-    const Json json = {{"prompt", prompt},
-                       {"text", result.text},
-                       {"prompt_tokens", result.prompt_ids.size()},
-                       {"new_tokens", result.new_ids.size()},
-                       {"ids", result.new_ids},
-                       {"prefill_tokens_per_second", prefill},
-                       {"decode_tokens_per_second", decode}};
+    Json json = {{"prompt", prompt},
+                 {"text", result.text},
+                 {"prompt_tokens", result.prompt_ids.size()},
+                 {"new_tokens", result.new_ids.size()},
+                 {"ids", result.new_ids},
+                 {"prefill_tokens_per_second", prefill},
+                 {"decode_tokens_per_second", decode}};
+    if (device.on_gpu()) json["device"] = engine->device_name();
     return print_out(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   }
-  std::fprintf(stderr, "prefill %zu tokens, %.0f tokens/s; decode %zu tokens, %.0f tokens/s; %d threads\n",
-               result.prompt_ids.size(), prefill, result.new_ids.size(), decode, thread_count());
+  std::fprintf(stderr, "prefill %zu tokens, %.0f tokens/s; decode %zu tokens, %.0f tokens/s; %s\n",
+               result.prompt_ids.size(), prefill, result.new_ids.size(), decode, engine->device_name().c_str());
   return {};
 }
 
@@ -82,6 +90,8 @@ CommandBody add_generate_command(CLI::App& app) {
       ->capture_default_str();
   sub->add_flag("--ignore-eos", command->ignore_eos, "Go on after an end-of-text token");
   sub->add_option("--tokenizer", command->tokenizer, "Tokenizer file or directory (default: the model's own)");
+  command->app = sub;
+  command->device.add_to(*sub);
   add_plan_options(*sub, command->plan);
   add_json_option(*sub, command->common, "prompt, text, ids, token counts and rates");
   add_threads_option(*sub, command->common);
@@ -89,7 +99,8 @@ CommandBody add_generate_command(CLI::App& app) {
       "The text streams to standard output, the speed goes to standard error.\n\n"
       "Examples:\n"
       "  esparse generate models/novel-1m --prompt \"The old house\" -n 64\n"
-      "  esparse generate models/novel-1m --prompt \"The old house\" -n 64 --temperature 0.8 --top-p 0.9 --seed 7\n");
+      "  esparse generate models/novel-1m --prompt \"The old house\" -n 64 --temperature 0.8 --top-p 0.9 --seed 7\n"
+      "  esparse generate MODEL --prompt \"The old house\" --device cuda\n");
   return [command] { return command->run(); };
 }
 

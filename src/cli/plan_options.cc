@@ -33,11 +33,9 @@ PlanTable prepare_model(Model& model, const PlanOptions& options) {
 
 Result<EngineSubject> open_planned_model(const std::string& path, const PlanOptions& options) {
   ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(path));
-  EngineSubject subject;
-  subject.name = path;
-  ESPARSE_ASSIGN_OR_RETURN(subject.model, Model::load(std::move(checkpoint)));
-  prepare_model(*subject.model, options);
-  return subject;
+  ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::load(std::move(checkpoint)));
+  prepare_model(*model, options);
+  return cpu_subject(path, std::move(model));
 }
 
 }  // namespace esparse

@@ -22,7 +22,7 @@ void add_plan_options(CLI::App& app, PlanOptions& options);
 // error when it has to measure, and when the cache is unusable.
 PlanTable prepare_model(Model& model, const PlanOptions& options);
 
-// The model of a directory, named after it and made ready to run, for bench_engines().
+// The model of a directory, named after it and made ready to run on the CPU, for bench_engines().
 Result<EngineSubject> open_planned_model(const std::string& path, const PlanOptions& options);
 
 }  // namespace esparse

@@ -12,8 +12,10 @@
 #include "base/progress.h"
 #include "cli/calibration_source.h"
 #include "cli/commands.h"
+#include "cli/device_option.h"
 #include "cli/model_report.h"
 #include "cli/prune_budget.h"
+#include "gpu_prune/gpu_prune_device.h"
 #include "io/files.h"
 #include "prune/estimate.h"
 #include "prune/prune_run.h"
@@ -34,6 +36,7 @@ struct PruneCommand {
   std::vector<std::pair<std::string, std::string>> settings;  // of the command line, on top of the recipe
   std::string memory_budget;
   BudgetOptions budget;
+  DeviceOption device;
   bool force = false, resume = false;
 
   Result<Recipe> effective_recipe() const;
@@ -89,10 +92,12 @@ Result<bool> PruneCommand::plan(const Model& pruned, const Recipe& chosen, int64
       return invalid_argument("--memory-budget: {} are not enough; this run needs about {}", format_bytes(*memory),
                               format_bytes(estimate.resident_bytes));
   }
-  if (!common.json)
-    std::fprintf(stderr, "Estimate: %s, %s of memory, %s of disk for hidden states\n",
-                 format_duration(estimate.operations / measure_product_rate()).c_str(),
+  if (!common.json) {
+    const double seconds = device.on_gpu() ? 0 : estimate.operations / measure_product_rate();  // of the CPU
+    const std::string time = device.on_gpu() ? "" : format_duration(seconds) + ", ";
+    std::fprintf(stderr, "Estimate: %s%s of memory, %s of disk for hidden states\n", time.c_str(),
                  format_bytes(estimate.resident_bytes).c_str(), format_bytes(estimate.disk_bytes).c_str());
+  }
   return singly;
 }
 
@@ -243,6 +248,7 @@ Status PruneCommand::run() const {
   ESPARSE_RETURN_IF_ERROR(check_interrupted(directory, resume && !budget.asked(), force));
   ESPARSE_RETURN_IF_ERROR(check_interrupted_search(directory, resume && budget.asked(), force));
   if (budget.asked()) return search(chosen, directory);
+  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Device> gpu, device.open());
   ESPARSE_ASSIGN_OR_RETURN(const std::vector<std::string> documents, calibration.documents());
   ESPARSE_ASSIGN_OR_RETURN(const Session session, open_session(model, tokenizer, OpenFor::pruning));
   ESPARSE_RETURN_IF_ERROR(check_prunable(*session.model, chosen));
@@ -252,6 +258,12 @@ Status PruneCommand::run() const {
       .windows = {}, .facts = calibration.facts(*session.model, calibrated), .tokenizer_file = session.tokenizer_file};
   if (calibrated) {
     ESPARSE_ASSIGN_OR_RETURN(inputs.windows, calibration.windows(session, documents));
+  }
+  GpuPruneDevice pruner;
+  if (gpu != nullptr) {
+    pruner = make_gpu_prune_device(*gpu, *session.model, length);
+    inputs.device = pruner.view();
+    inputs.facts["device"] = gpu->info().name;  // sums round in another order there: no run goes on elsewhere
   }
   ESPARSE_ASSIGN_OR_RETURN(inputs.figures_of, figures_linear(*session.model, chosen));
   ESPARSE_ASSIGN_OR_RETURN(inputs.one_site_at_a_time,
@@ -310,7 +322,8 @@ CommandBody add_prune_command(CLI::App& app) {
                   "Linear that reports look into (default: the last of the middle block)");
   sub->add_flag("--force", command->force, "Replace an existing output directory, or an interrupted run");
   add_budget_options(*sub, command->budget);
-  for (const char* other : {"--html", "--memory-budget"})  // a search prunes many times and reports itself
+  command->device.add_to(*sub);
+  for (const char* other : {"--html", "--memory-budget", "--device"})  // a search prunes many times, on the CPU
     sub->get_option(other)->excludes(sub->get_option("--budget"));
   add_recipe_options(*sub, command);
   add_json_option(*sub, command->common,
@@ -327,6 +340,8 @@ CommandBody add_prune_command(CLI::App& app) {
       "  esparse prune models/novel-1m -o /tmp/wanda --recipe wanda --shuffle global+local --calib "
       "models/text/calibration.txt\n"
       "  esparse prune models/novel-1m -o /tmp/magnitude --recipe magnitude\n"
+      "  esparse prune models/novel-1m -o /tmp/gpu --recipe sparsegpt --device cuda --calib "
+      "models/text/calibration.txt\n"
       "  esparse prune models/novel-1m -o /tmp/budget --budget 'ppl<=+5%' --calib models/text/calibration.txt\n");
   return [command] { return command->run(); };
 }

@@ -30,32 +30,33 @@ int64_t top(std::span<const float> values) { return std::max_element(values.begi
 
 class Measurement {
  public:
-  Measurement(const Model& model, const PerplexityJob& job)
-      : model_(model), job_(job), tokens_(scored_tokens(job.windows)) {
+  Measurement(Engine& engine, const PerplexityJob& job)
+      : engine_(engine), job_(job), tokens_(scored_tokens(job.windows)) {
     losses_.reserve(tokens_);
   }
 
   Status check() const {
-    if (longest_window() > model_.config().max_positions)
+    if (longest_window() > engine_.config().max_positions)
       return invalid_argument("--context: the model has {} positions (max_position_embeddings), got {}",
-                              model_.config().max_positions, longest_window());
-    if (job_.reference && job_.reference->vocab_size() != model_.config().vocab_size)
+                              engine_.config().max_positions, longest_window());
+    if (job_.reference && job_.reference->vocab_size() != engine_.config().vocab_size)
       return invalid_argument("--against: expected a vocabulary of {} as the model has, got {}",
-                              model_.config().vocab_size, job_.reference->vocab_size());
+                              engine_.config().vocab_size, job_.reference->vocab_size());
     return {};
   }
 
   Status run() {
-    KvCache cache = model_.make_cache(longest_window());
+    ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Sequence> sequence,
+                             engine_.make_sequence({.capacity = longest_window(), .kv_dtype = {}}));
     Progress progress("eval", tokens_);
     double total = 0;
     for (const TextWindow& window : job_.windows) {
       if (interrupted()) break;
       const std::vector<int32_t> tokens = window.tokens(job_.bos);
-      cache.set_length(0);
-      ESPARSE_ASSIGN_OR_RETURN(const Matrix<float> hidden, model_.forward(tokens, cache));
+      sequence->set_length(0);
+      ESPARSE_RETURN_IF_ERROR(engine_.forward(tokens, *sequence, LogitsOf::all_tokens));
       if (job_.reference) ESPARSE_RETURN_IF_ERROR(job_.reference->begin_window(window, tokens));
-      ESPARSE_RETURN_IF_ERROR(score(window, tokens, hidden.view()));
+      ESPARSE_RETURN_IF_ERROR(score(window, tokens, *sequence));
       ++windows_;
       for (size_t i = losses_.size() - window.scored; i < losses_.size(); ++i) total += losses_[i];
       progress.advance(window.scored,
@@ -91,14 +92,14 @@ class Measurement {
   }
 
   // Losses of the scored tokens of one window, and what else was asked for.
-  Status score(const TextWindow& window, std::span<const int32_t> tokens, MatrixView<const float> hidden) {
+  Status score(const TextWindow& window, std::span<const int32_t> tokens, Sequence& sequence) {
     const int64_t skipped = static_cast<int64_t>(tokens.size()) - 1 - window.scored;
-    const int64_t most = std::min(kLogitRows, window.scored), vocab = model_.config().vocab_size;
+    const int64_t most = std::min(kLogitRows, window.scored), vocab = engine_.config().vocab_size;
     Matrix<float> logits(most, vocab), reference(job_.reference ? most : 0, vocab);
     for (int64_t first = 0; first < window.scored; first += kLogitRows) {
       const int64_t rows = std::min(kLogitRows, window.scored - first);
       const auto part = logits.view().rows_from(0, rows);
-      model_.logits(hidden.rows_from(skipped + first, rows), part);
+      ESPARSE_RETURN_IF_ERROR(engine_.logits(skipped + first, sequence, part));
       const auto targets = tokens.subspan(skipped + first + 1, rows);
       ESPARSE_RETURN_IF_ERROR(add_losses(part, targets));
       if (job_.reference) ESPARSE_RETURN_IF_ERROR(compare(first, part, targets, reference.view().rows_from(0, rows)));
@@ -142,7 +143,7 @@ class Measurement {
     return result;
   }
 
-  const Model& model_;
+  Engine& engine_;
   const PerplexityJob& job_;
   int64_t tokens_;
   int64_t windows_ = 0;
@@ -151,8 +152,8 @@ class Measurement {
 
 }  // namespace
 
-Result<Perplexity> measure_perplexity(const Model& model, const PerplexityJob& job) {
-  Measurement measurement(model, job);
+Result<Perplexity> measure_perplexity(Engine& engine, const PerplexityJob& job) {
+  Measurement measurement(engine, job);
   ESPARSE_RETURN_IF_ERROR(measurement.check());
   ESPARSE_RETURN_IF_ERROR(measurement.run());
   return measurement.result();

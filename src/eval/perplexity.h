@@ -11,7 +11,7 @@
 #include "eval/logits_file.h"
 #include "eval/reference.h"
 #include "eval/windows.h"
-#include "model/model.h"
+#include "model/engine.h"
 
 namespace esparse {
 
@@ -46,8 +46,8 @@ struct PerplexityJob {
 // Standard errors take tokens as independent, which makes them somewhat too small. An interruption (base/interrupt.h)
 // ends the work after a window; what is known by then is the result, and no windows at all is an error. Refused:
 // windows beyond the model's positions, ids outside its vocabulary, a reference of another vocabulary, logits that are
-// not finite. The same bits for any thread count.
-Result<Perplexity> measure_perplexity(const Model& model, const PerplexityJob& job);
+// not finite. The same bits for any thread count. Keys and values are kept as exactly as the engine can.
+Result<Perplexity> measure_perplexity(Engine& engine, const PerplexityJob& job);
 
 // Of the text that the tokens come from: nats per token / ln 2 * tokens per byte, both counts of the whole text.
 double bits_per_byte(double nll, int64_t text_tokens, int64_t text_bytes);

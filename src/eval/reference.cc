@@ -8,35 +8,38 @@ namespace {
 
 class LiveReference final : public Reference {
  public:
-  LiveReference(const Model& model, int64_t max_tokens) : model_(model), cache_(model.make_cache(max_tokens)) {}
+  LiveReference(Engine& engine, int64_t max_tokens) : engine_(engine), max_tokens_(max_tokens) {}
 
-  int64_t vocab_size() const override { return model_.config().vocab_size; }
+  int64_t vocab_size() const override { return engine_.config().vocab_size; }
 
   Status begin_window(const TextWindow& window, std::span<const int32_t> tokens) override {
-    cache_.set_length(0);
-    ESPARSE_ASSIGN_OR_RETURN(hidden_, model_.forward(tokens, cache_));
+    if (sequence_ == nullptr) {
+      ESPARSE_ASSIGN_OR_RETURN(sequence_, engine_.make_sequence({.capacity = max_tokens_, .kv_dtype = {}}));
+    }
+    sequence_->set_length(0);
+    ESPARSE_RETURN_IF_ERROR(engine_.forward(tokens, *sequence_, LogitsOf::all_tokens));
     first_row_ = static_cast<int64_t>(tokens.size()) - 1 - window.scored;
     return {};
   }
 
   Status read(int64_t first, std::span<const int32_t> targets, MatrixView<float> log_probs,
               std::span<double> losses) override {
-    model_.logits(hidden_.view().rows_from(first_row_ + first, log_probs.rows), log_probs);
+    ESPARSE_RETURN_IF_ERROR(engine_.logits(first_row_ + first, *sequence_, log_probs));
     to_log_probs(log_probs, targets, true, losses);
     return {};
   }
 
  private:
-  const Model& model_;
-  KvCache cache_;
-  Matrix<float> hidden_;
+  Engine& engine_;
+  int64_t max_tokens_;
+  std::unique_ptr<Sequence> sequence_;
   int64_t first_row_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Reference> live_reference(const Model& model, int64_t max_tokens) {
-  return std::make_unique<LiveReference>(model, max_tokens);
+std::unique_ptr<Reference> live_reference(Engine& engine, int64_t max_tokens) {
+  return std::make_unique<LiveReference>(engine, max_tokens);
 }
 
 void to_log_probs(MatrixView<float> logits, std::span<const int32_t> targets, bool in_place, std::span<double> losses) {

@@ -7,7 +7,7 @@
 #include "base/matrix.h"
 #include "base/status.h"
 #include "eval/windows.h"
-#include "model/model.h"
+#include "model/engine.h"
 
 namespace esparse {
 
@@ -23,8 +23,8 @@ class Reference {
                       std::span<double> losses) = 0;
 };
 
-// Runs `model`, which must live as long, beside the one that is measured.
-std::unique_ptr<Reference> live_reference(const Model& model, int64_t max_tokens);
+// Runs a model beside the one that is measured; `engine` must live as long.
+std::unique_ptr<Reference> live_reference(Engine& engine, int64_t max_tokens);
 
 // logits [tokens, vocab] -> log-probabilities in place; -log p(target) of each row in `losses` [tokens]. Without
 // `in_place` the logits stay as they are.

@@ -25,7 +25,7 @@ struct Wanted {
 // Tokens of several items as segments: of each item what its choices begin with alike, then the rest of each choice.
 class Batch {
  public:
-  Batch(const Model& model, ScoreStatistics& statistics) : model_(model), statistics_(statistics) {}
+  Batch(Engine& engine, ScoreStatistics& statistics) : engine_(engine), statistics_(statistics) {}
 
   int64_t tokens() const { return static_cast<int64_t>(tokens_.size()); }
   int64_t longest() const { return longest_; }
@@ -36,7 +36,7 @@ class Batch {
     for (const EncodedChoice& choice : item) {
       std::vector<int32_t> all = choice.context;
       all.insert(all.end(), choice.continuation.begin(), choice.continuation.end());
-      const auto most = static_cast<size_t>(model_.config().max_positions) + 1;
+      const auto most = static_cast<size_t>(engine_.config().max_positions) + 1;
       if (choice.continuation.size() >= most)
         return invalid_argument("item {}: an answer has {} tokens, the model has {} positions", index + 1,
                                 choice.continuation.size(), most - 1);
@@ -63,13 +63,15 @@ class Batch {
   }
 
   // Adds log p of every wanted token to scores[item][choice].
-  Status run(KvCache& scratch, std::vector<std::vector<ChoiceScore>>& scores) {
+  Status run(Sequence& scratch, std::vector<std::vector<ChoiceScore>>& scores) {
     statistics_.tokens_run += tokens();
-    ESPARSE_ASSIGN_OR_RETURN(const Matrix<float> hidden, model_.forward_segments(tokens_, segments_, scratch));
+    ESPARSE_RETURN_IF_ERROR(engine_.forward_segments(tokens_, segments_, scratch));
     std::ranges::stable_sort(wanted_, {}, &Wanted::row);
     std::vector<double> log_probs(wanted_.size());
     std::vector<uint8_t> greedy(wanted_.size());
-    for (size_t first = 0; first < wanted_.size();) first = score_rows(hidden.view(), first, log_probs, greedy);
+    for (size_t first = 0; first < wanted_.size();) {
+      ESPARSE_ASSIGN_OR_RETURN(first, score_rows(scratch, first, log_probs, greedy));
+    }
     // In the order of an item's tokens, which sorting by row has kept within each choice.
     for (size_t i = 0; i < wanted_.size(); ++i) {
       ChoiceScore& score = scores[wanted_[i].item][wanted_[i].choice];
@@ -98,10 +100,10 @@ class Batch {
   }
 
   // The wanted tokens from `first` on whose rows fit into one matrix of logits; returns the next one.
-  size_t score_rows(MatrixView<const float> hidden, size_t first, std::span<double> log_probs,
-                    std::span<uint8_t> greedy) const {
+  Result<size_t> score_rows(Sequence& scratch, size_t first, std::span<double> log_probs,
+                            std::span<uint8_t> greedy) const {
     std::vector<size_t> slots;  // [wanted] of which row of the logits
-    std::vector<int64_t> rows;  // of `hidden`
+    std::vector<int64_t> rows;  // of the batch
     size_t next = first;
     for (; next < wanted_.size(); ++next) {
       if (rows.empty() || rows.back() != wanted_[next].row) {
@@ -110,10 +112,8 @@ class Batch {
       }
       slots.push_back(rows.size() - 1);
     }
-    Matrix<float> inputs(std::ssize(rows), hidden.cols), logits(std::ssize(rows), model_.config().vocab_size);
-    for (size_t slot = 0; slot < rows.size(); ++slot)
-      std::ranges::copy(hidden.row(rows[slot]), inputs.row(static_cast<int64_t>(slot)).begin());
-    model_.logits(inputs.view(), logits.view());
+    Matrix<float> logits(std::ssize(rows), engine_.config().vocab_size);
+    ESPARSE_RETURN_IF_ERROR(engine_.logits(rows, scratch, logits.view()));
     std::vector<double> log_sums(rows.size());
     std::vector<int64_t> tops(rows.size());
     parallel_for(std::ssize(rows), [&](int64_t slot, int) {
@@ -129,7 +129,7 @@ class Batch {
     return next;
   }
 
-  const Model& model_;
+  Engine& engine_;
   ScoreStatistics& statistics_;
   std::vector<int32_t> tokens_;
   std::vector<Segment> segments_;
@@ -187,22 +187,21 @@ Result<EncodedItem> encode_item(const TaskItem& item, const Tokenizer& tokenizer
   return encoded;
 }
 
-Result<std::vector<std::vector<ChoiceScore>>> score_items(const Model& model, std::span<const EncodedItem> items,
+Result<std::vector<std::vector<ChoiceScore>>> score_items(Engine& engine, std::span<const EncodedItem> items,
                                                           ScoreStatistics& statistics,
                                                           const std::function<void(int64_t)>& on_batch) {
   std::vector<std::vector<ChoiceScore>> scores;
-  std::optional<KvCache> scratch;
-  int64_t capacity = 0;
+  std::unique_ptr<Sequence> scratch;
   while (scores.size() < items.size() && !interrupted()) {
-    Batch batch(model, statistics);
+    Batch batch(engine, statistics);
     const size_t first = scores.size();
     for (size_t i = first; i < items.size() && batch.tokens() < kBatchTokens; ++i) {
       ESPARSE_RETURN_IF_ERROR(batch.add(items[i], i));
       scores.emplace_back(items[i].size(), ChoiceScore{0, true});
     }
-    if (batch.longest() > capacity) {
-      capacity = batch.longest();
-      scratch.emplace(model.make_scratch(capacity));
+    if (scratch == nullptr || batch.longest() > scratch->capacity()) {
+      scratch.reset();  // makes room
+      ESPARSE_ASSIGN_OR_RETURN(scratch, engine.make_scratch(batch.longest()));
     }
     ESPARSE_RETURN_IF_ERROR(batch.run(*scratch, scores));
     on_batch(static_cast<int64_t>(scores.size() - first));

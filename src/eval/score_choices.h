@@ -10,7 +10,7 @@
 #include "base/status.h"
 #include "eval/tasks.h"
 #include "eval/windows.h"
-#include "model/model.h"
+#include "model/engine.h"
 #include "text/tokenizer.h"
 
 namespace esparse {
@@ -50,7 +50,7 @@ struct ScoreStatistics {
 // hundred tokens; choices of one item share the keys and values of what they have in common. Of a context that is too
 // long for the model the end is kept. `on_batch` is called with the number of items done since the last call. Refused:
 // a continuation longer than the model's positions, ids outside the vocabulary, logits that are not finite.
-Result<std::vector<std::vector<ChoiceScore>>> score_items(const Model& model, std::span<const EncodedItem> items,
+Result<std::vector<std::vector<ChoiceScore>>> score_items(Engine& engine, std::span<const EncodedItem> items,
                                                           ScoreStatistics& statistics,
                                                           const std::function<void(int64_t)>& on_batch);
 

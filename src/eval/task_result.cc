@@ -61,7 +61,7 @@ TaskResult count_task(const TaskSpec& spec, std::span<const TaskItem> items,
   return result;
 }
 
-Result<TaskResult> run_task(const Model& model, const Tokenizer& tokenizer, const Task& task,
+Result<TaskResult> run_task(Engine& engine, const Tokenizer& tokenizer, const Task& task,
                             const EncodeOptions& encoding) {
   const TaskSpec& spec = *task.spec;
   std::vector<EncodedItem> encoded;
@@ -73,7 +73,7 @@ Result<TaskResult> run_task(const Model& model, const Tokenizer& tokenizer, cons
   }
   Progress progress(std::string(spec.name), std::ssize(task.items));
   ScoreStatistics statistics;
-  auto scores = score_items(model, encoded, statistics, [&](int64_t done) { progress.advance(done); });
+  auto scores = score_items(engine, encoded, statistics, [&](int64_t done) { progress.advance(done); });
   if (!scores.ok()) return scores.status().with_context(task.path.string());
   if (scores->empty())
     return Status(StatusKind::interrupted, fmt::format("{}: interrupted before the first item was done", spec.name));

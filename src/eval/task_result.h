@@ -43,7 +43,7 @@ TaskResult count_task(const TaskSpec& spec, std::span<const TaskItem> items,
 
 // Encodes and scores. Shows progress. Errors name the file and the item; an interruption before the first item
 // is one.
-Result<TaskResult> run_task(const Model& model, const Tokenizer& tokenizer, const Task& task,
+Result<TaskResult> run_task(Engine& engine, const Tokenizer& tokenizer, const Task& task,
                             const EncodeOptions& encoding);
 
 }  // namespace esparse

@@ -39,6 +39,10 @@ Status Device::download(std::span<std::byte> target, const std::byte* source) {
   return explain(backend_.runtime->copy_to_host(target.data(), source, static_cast<int64_t>(target.size()), stream_));
 }
 
+Status Device::copy(std::byte* target, const std::byte* source, int64_t bytes) {
+  return explain(backend_.runtime->copy_on_device(target, source, bytes, stream_));
+}
+
 Status Device::synchronize() { return explain(backend_.runtime->synchronize(stream_)); }
 
 Status Device::launched(cuda::LaunchCode code, std::string_view kernel, std::span<const int64_t> shape) {

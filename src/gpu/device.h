@@ -61,6 +61,7 @@ class Device {
   Result<DeviceBytes> upload(std::span<const std::byte> bytes, std::string_view what);
   Status upload_to(std::byte* target, std::span<const std::byte> bytes);
   Status download(std::span<std::byte> target, const std::byte* source);  // waits
+  Status copy(std::byte* target, const std::byte* source, int64_t bytes);
   Status synchronize();
 
   // Turns what a kernel's launch returned into a Status that names kernel and shape: "rms_norm [8, 4096]: ...".

@@ -19,6 +19,7 @@ class LlamaModel final : public Model {
   void forward_block(const DecoderBlock& block, MatrixView<float> hidden, std::span<const Segment> segments,
                      LayerCache& cache, InputObserver* observer) const override;
   void logits(MatrixView<const float> hidden, MatrixView<float> logits) const override;
+  ModelEnds ends() const override;
 
  private:
   Result<DecoderBlock> load_block(int64_t layer) const;
@@ -28,7 +29,7 @@ class LlamaModel final : public Model {
   void feed_forward(const DecoderBlock& block, MatrixView<float> hidden, InputObserver* observer) const;
 
   LinearLayer embedding_;  // [vocab, hidden]
-  LinearLayer head_;       // [vocab, hidden]; the embedding itself when tied
+  LinearLayer head_;       // [vocab, hidden]; like the embedding when tied
   Norm final_norm_;
 };
 
@@ -151,6 +152,10 @@ void LlamaModel::logits(MatrixView<const float> hidden, MatrixView<float> logits
   Matrix<float> x(hidden.rows, config_.hidden_size);
   rms_norm(hidden, final_norm_.gain, config_.norm_eps, {}, x.view());
   head_.apply(x.view(), logits);
+}
+
+ModelEnds LlamaModel::ends() const {
+  return {.embedding = &embedding_, .head = config_.tie_embeddings ? &embedding_ : &head_, .final_norm = &final_norm_};
 }
 
 }  // namespace

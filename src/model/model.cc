@@ -24,27 +24,26 @@ void Model::arrange_for_running() {
         if (layer->arrange_for_running()) checkpoint_.tensors.release_pages(layer->name() + ".weight.");
 }
 
-Status Model::check_tokens(std::span<const int32_t> tokens) const {
+Status check_token_ids(const ModelConfig& config, std::span<const int32_t> tokens) {
   for (int32_t id : tokens)
-    if (id < 0 || id >= config_.vocab_size)
-      return invalid_argument("token id {}: expected 0 to {} (vocab_size {})", id, config_.vocab_size - 1,
-                              config_.vocab_size);
+    if (id < 0 || id >= config.vocab_size)
+      return invalid_argument("token id {}: expected 0 to {} (vocab_size {})", id, config.vocab_size - 1,
+                              config.vocab_size);
   return {};
 }
 
-Status Model::check_positions(int64_t end, const KvCache& cache) const {
-  if (end > config_.max_positions)
+Status check_position(const ModelConfig& config, int64_t end, int64_t capacity) {
+  if (end > config.max_positions)
     return invalid_argument("position {}: the model has {} positions (max_position_embeddings)", end,
-                            config_.max_positions);
-  if (end > cache.capacity())
-    return internal_error("the KV cache holds {} tokens, {} are needed", cache.capacity(), end);
+                            config.max_positions);
+  if (end > capacity) return internal_error("the KV cache holds {} tokens, {} are needed", capacity, end);
   return {};
 }
 
 Result<Matrix<float>> Model::forward(std::span<const int32_t> tokens, KvCache& cache) const {
   const auto count = static_cast<int64_t>(tokens.size()), first = cache.length();
-  ESPARSE_RETURN_IF_ERROR(check_tokens(tokens));
-  ESPARSE_RETURN_IF_ERROR(check_positions(first + count, cache));
+  ESPARSE_RETURN_IF_ERROR(check_token_ids(config_, tokens));
+  ESPARSE_RETURN_IF_ERROR(check_position(config_, first + count, cache.capacity()));
   Matrix<float> hidden(count, config_.hidden_size);
   embed(tokens, first, hidden.view());
   for (int64_t layer = 0; layer < config_.num_layers; ++layer)
@@ -55,13 +54,13 @@ Result<Matrix<float>> Model::forward(std::span<const int32_t> tokens, KvCache& c
 
 Result<Matrix<float>> Model::forward_segments(std::span<const int32_t> tokens, std::span<const Segment> segments,
                                               KvCache& scratch) const {
-  ESPARSE_RETURN_IF_ERROR(check_tokens(tokens));
+  ESPARSE_RETURN_IF_ERROR(check_token_ids(config_, tokens));
   Matrix<float> hidden(static_cast<int64_t>(tokens.size()), config_.hidden_size);
   int64_t row = 0, known = 0;  // known: positions that hold a token of this batch
   for (const Segment& segment : segments) {
     ESPARSE_CHECK(segment.rows > 0 && segment.first_position <= known && row + segment.rows <= hidden.rows());
     known = segment.first_position + segment.rows;
-    ESPARSE_RETURN_IF_ERROR(check_positions(known, scratch));
+    ESPARSE_RETURN_IF_ERROR(check_position(config_, known, scratch.capacity()));
     embed(tokens.subspan(row, segment.rows), segment.first_position, hidden.view().rows_from(row, segment.rows));
     row += segment.rows;
   }

@@ -21,6 +21,17 @@ struct Segment {
   int64_t first_position = 0;
 };
 
+// What stands in front of the blocks and behind them.
+struct ModelEnds {
+  const LinearLayer* embedding = nullptr;  // [vocab, embed_size], dense
+  const LinearLayer* head = nullptr;       // [vocab, embed_size]; the same object as the embedding where they are tied
+  // OPT: learned positions [.., hidden_size], that of position p in row p + position_offset; projections where
+  // embed_size is not hidden_size. Else null.
+  const LinearLayer *positions = nullptr, *project_in = nullptr, *project_out = nullptr;
+  int64_t position_offset = 0;
+  const Norm* final_norm = nullptr;  // null: none
+};
+
 // The forward pass reads the model only, so several caches may be driven at once; changing blocks() meanwhile may not.
 class Model {
  public:
@@ -33,6 +44,7 @@ class Model {
   const Checkpoint& checkpoint() const { return checkpoint_; }
   std::vector<DecoderBlock>& blocks() { return blocks_; }
   const std::vector<DecoderBlock>& blocks() const { return blocks_; }
+  virtual ModelEnds ends() const = 0;
   // Takes what the checkpoint has of block `layer` out of memory, when work is done with it. Weights that are views
   // into the checkpoint stay usable: touching them reads the file again.
   void release_block_pages(int64_t layer) const { checkpoint_.tensors.release_pages(blocks_[layer].name + "."); }
@@ -81,13 +93,15 @@ class Model {
  protected:
   Model(Checkpoint checkpoint, ModelConfig config) : checkpoint_(std::move(checkpoint)), config_(std::move(config)) {}
 
-  Status check_tokens(std::span<const int32_t> tokens) const;
-  Status check_positions(int64_t end, const KvCache& cache) const;
-
   Checkpoint checkpoint_;  // owns the mapped weights
   ModelConfig config_;
   std::vector<DecoderBlock> blocks_;
 };
+
+// Refuses ids outside the vocabulary.
+Status check_token_ids(const ModelConfig& config, std::span<const int32_t> tokens);
+// Refuses to go on to position `end` where the model or a cache of this capacity has none.
+Status check_position(const ModelConfig& config, int64_t end, int64_t capacity);
 
 // The optional channel order `<name>` I32 [channels] of the checkpoint, checked to be a permutation; empty when absent.
 Result<std::vector<int32_t>> load_channel_order(const TensorStore& store, const std::string& name, int64_t channels);

@@ -21,6 +21,7 @@ class OptModel final : public Model {
   void forward_block(const DecoderBlock& block, MatrixView<float> hidden, std::span<const Segment> segments,
                      LayerCache& cache, InputObserver* observer) const override;
   void logits(MatrixView<const float> hidden, MatrixView<float> logits) const override;
+  ModelEnds ends() const override;
 
  private:
   Result<Norm> load_norm(const std::string& name) const;
@@ -191,6 +192,16 @@ void OptModel::logits(MatrixView<const float> hidden, MatrixView<float> logits) 
   Matrix<float> words(hidden.rows, config_.embed_size);
   project_out_.apply(x.view(), words.view());
   head_.apply(words.view(), logits);
+}
+
+ModelEnds OptModel::ends() const {
+  return {.embedding = &embedding_,
+          .head = config_.tie_embeddings ? &embedding_ : &head_,
+          .positions = &positions_,
+          .project_in = projects() ? &project_in_ : nullptr,
+          .project_out = projects() ? &project_out_ : nullptr,
+          .position_offset = kPositionOffset,
+          .final_norm = config_.final_norm ? &final_norm_ : nullptr};
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ Result<double> outlier_percent(const DecoderBlock& block, const BlockStatistics&
 
 Result<ModelAllocation> allocate_model(const Model& model, const Recipe& recipe,
                                        const std::vector<std::vector<int32_t>>& windows,
-                                       const std::filesystem::path& directory) {
+                                       const std::filesystem::path& directory, BlockRunner* runner) {
   ModelAllocation allocation;
   const auto blocks = static_cast<int64_t>(model.blocks().size());
   if (recipe.allocation == Allocation::uniform) {
@@ -34,7 +34,8 @@ Result<ModelAllocation> allocate_model(const Model& model, const Recipe& recipe,
   std::error_code error;
   if (!directory.empty() && !std::filesystem::create_directory(directory, error) && error)
     return io_error("{}: {}", directory.string(), error.message());
-  ESPARSE_ASSIGN_OR_RETURN(Calibration calibration, Calibration::begin(model, windows, {.directory = directory}));
+  ESPARSE_ASSIGN_OR_RETURN(Calibration calibration,
+                           Calibration::begin(model, windows, {.directory = directory, .runner = runner}));
   BlockRequest request;
   for (SiteRequest& site : request) site.needs.norms = true;
   Progress progress("allocate", blocks);

@@ -29,7 +29,7 @@ Matrix<float> stack_normalised(const std::vector<Matrix<float>>& parts) {
 
 // One order per KV head, found on the slices of its query heads one below the other, repeated for each of them.
 ShuffleResult per_head_order(const Matrix<float>& saliency, const OrderFreedom& freedom, NmPattern pattern,
-                             const ShuffleOptions& options) {
+                             const ShuffleOptions& options, PruneAccelerator* accelerator) {
   const int64_t width = saliency.cols() / freedom.num_heads, shared = freedom.num_heads / freedom.num_kv_heads;
   if (width % pattern.group != 0) return find_channel_order(saliency.view(), pattern, {});  // stays as it is
   ShuffleResult result{{}, 0, 0, 0};
@@ -40,7 +40,7 @@ ShuffleResult per_head_order(const Matrix<float>& saliency, const OrderFreedom& 
         const auto slice = saliency.row(i).subspan((kv_head * shared + s) * width, width);
         std::copy(slice.begin(), slice.end(), slices.row(s * saliency.rows() + i).begin());
       }
-    const ShuffleResult within = find_channel_order(slices.view(), pattern, options);
+    const ShuffleResult within = find_channel_order(slices.view(), pattern, options, accelerator);
     for (int64_t s = 0; s < shared; ++s)
       for (int32_t channel : within.order)
         result.order.push_back(static_cast<int32_t>((kv_head * shared + s) * width + channel));
@@ -62,17 +62,18 @@ ChannelOrder plain_order(std::span<const int32_t> last, int64_t channels) {
 }
 
 ShuffleResult find_layer_order(const std::vector<Matrix<float>>& saliency, const OrderFreedom& freedom,
-                               std::span<const int32_t> last, NmPattern pattern, const ShuffleOptions& options) {
+                               std::span<const int32_t> last, NmPattern pattern, const ShuffleOptions& options,
+                               PruneAccelerator* accelerator) {
   Matrix<float> stacked = stack_normalised(saliency);
   if (freedom.num_heads > 1) {
     for (int64_t i = 0; i < stacked.rows(); ++i)  // heads that keep everything have no wishes
       for (const int32_t channel : last) stacked(i, channel) = 0.0f;
-    return per_head_order(stacked, freedom, pattern, options);
+    return per_head_order(stacked, freedom, pattern, options, accelerator);
   }
-  if (last.empty()) return find_channel_order(stacked.view(), pattern, options);
+  if (last.empty()) return find_channel_order(stacked.view(), pattern, options, accelerator);
   const ChannelOrder front = all_but(last, stacked.cols());
   const Matrix<float> searched = permute_columns<float>(stacked.view(), front);
-  ShuffleResult result = find_channel_order(searched.view(), pattern, options);
+  ShuffleResult result = find_channel_order(searched.view(), pattern, options, accelerator);
   for (int32_t& channel : result.order) channel = front[channel];
   result.order.insert(result.order.end(), last.begin(), last.end());
   return result;

@@ -14,7 +14,8 @@ namespace esparse {
 // channels that come last, in this order, and whose saliency counts nowhere; with heads whole heads at the end, which
 // stay there.
 ShuffleResult find_layer_order(const std::vector<Matrix<float>>& saliency, const OrderFreedom& freedom,
-                               std::span<const int32_t> last, NmPattern pattern, const ShuffleOptions& options);
+                               std::span<const int32_t> last, NmPattern pattern, const ShuffleOptions& options,
+                               PruneAccelerator* accelerator = nullptr);
 
 // All channels but `last` as they stand, then those; empty where that is the identity.
 ChannelOrder plain_order(std::span<const int32_t> last, int64_t channels);

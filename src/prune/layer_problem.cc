@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "linalg/inverse_factor.h"
+#include "prune/accelerator.h"
 #include "prune/layer_order.h"
 #include "prune/layer_quality.h"
 #include "prune/layer_update.h"
@@ -54,7 +55,7 @@ class LayerSolver {
     if (!pruned_.empty()) {
       ESPARSE_RETURN_IF_ERROR(make_targets());
       ESPARSE_RETURN_IF_ERROR(make_scores());
-      find_order();
+      ESPARSE_RETURN_IF_ERROR(find_order());
       ESPARSE_RETURN_IF_ERROR(make_context());
     }
     size_t next = 0;
@@ -109,23 +110,26 @@ class LayerSolver {
     return {};
   }
 
-  void find_order() {
+  Status find_order() {
     if (recipe().shuffles()) {
       std::vector<Matrix<float>> searched;  // rows that stay dense have no wishes
       for (size_t index = 0; index < pruned_.size(); ++index)
         searched.push_back(take_rows(scores_[index].view(), part_of(*pruned_[index]).rows));
       ShuffleResult found = find_layer_order(searched, problem_.freedom, problem_.last_channels,
-                                             recipe().target.pattern, recipe().shuffle);
+                                             recipe().target.pattern, recipe().shuffle, problem_.accelerator);
+      if (problem_.accelerator != nullptr) ESPARSE_RETURN_IF_ERROR(problem_.accelerator->shuffle_failure());
       order_ = std::move(found.order);
       shares_ = {found.retained_identity, found.retained, found.retained_on_searched_rows};
     }
     for (Matrix<float>& scores : scores_) scores = permute_columns<float>(scores.view(), order_);
+    return {};
   }
 
   PrunedPart part_of(const LinearProblem& linear) const { return pruned_part(problem_, linear); }
 
   // Gram, factor and channel sums in the new order.
   Status make_context() {
+    context_.accelerator = problem_.accelerator;
     context_.channels.sequences = statistics_.sequences;
     context_.channels.tokens = statistics_.tokens;
     context_.channels.sum = permute(statistics_.sum, order_);

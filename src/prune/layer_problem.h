@@ -38,6 +38,7 @@ struct LayerProblem {
   // Channels (ascending) that come last in the order. Linears that are Spense by columns keep them dense, for others
   // they are channels as all are. Where heads bind the order: whole heads at the end.
   std::vector<int32_t> last_channels = {};
+  PruneAccelerator* accelerator = nullptr;  // null: the CPU
 };
 
 // Of one of its linears, in the order of channels that ends with last_channels.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "linalg/inverse_factor.h"
+#include "prune/accelerator.h"
 #include "prune/admm.h"
 #include "prune/descent.h"
 #include "prune/obs.h"
@@ -20,17 +21,24 @@ void apply_mask(MatrixView<const uint8_t> mask, MatrixView<float> weight) {
       if (mask(i, k) == 0) weight(i, k) = 0.0f;
 }
 
-void sweep(const LinearRecipe& recipe, const UpdateContext& context, MatrixView<const float> scores, int64_t columns,
-           MatrixView<float> weight, MatrixView<uint8_t> mask) {
+// On the accelerator where there is one, but for unstructured masks that the sweep chooses: those rank all rows.
+Status sweep(const LinearRecipe& recipe, const UpdateContext& context, MatrixView<const float> scores, int64_t columns,
+             MatrixView<float> weight, MatrixView<uint8_t> mask) {
   const PruneTarget target = recipe.target.of_pruned_part();
+  const auto u = context.upper.view();
   if (!recipe.saliency->needs.gram) {  // another saliency has chosen the mask
     make_leading_mask(scores, target, columns, mask);
-    obs_sweep_masked(weight, context.upper.view(), mask);
+    if (context.accelerator != nullptr)
+      return context.accelerator->obs_sweep(weight, u, std::nullopt, mask, weight.cols).status();
+    obs_sweep_masked(weight, u, mask);
   } else if (target.kind == TargetKind::nm) {
-    obs_sweep(weight, context.upper.view(), target.pattern, mask, columns);
+    if (context.accelerator != nullptr)
+      return context.accelerator->obs_sweep(weight, u, target.pattern, mask, columns).status();
+    obs_sweep(weight, u, target.pattern, mask, columns);
   } else {
-    obs_sweep(weight, context.upper.view(), target.sparsity, mask);
+    obs_sweep(weight, u, target.sparsity, mask);
   }
+  return {};
 }
 
 // ALPS finds the mask itself. More damping where the gram needs it, as the factor ladder does.
@@ -78,7 +86,7 @@ Result<int64_t> update_linear(const LinearRecipe& recipe, const UpdateContext& c
   int64_t exchanges = 0;
   switch (recipe.update.mask_update) {
     case MaskUpdate::obs:
-      sweep(recipe, context, scores, columns, weight, mask.view());
+      ESPARSE_RETURN_IF_ERROR(sweep(recipe, context, scores, columns, weight, mask.view()));
       break;
     case MaskUpdate::admm:
       ESPARSE_RETURN_IF_ERROR(admm(recipe, context, columns, weight, mask.view()));

@@ -8,12 +8,15 @@
 
 namespace esparse {
 
+class PruneAccelerator;
+
 // What the linears of one site share, in the new order.
 struct UpdateContext {
-  Matrix<float> gram;        // [in, in] without damping; empty when no update needs it
-  Matrix<float> upper;       // [in, in] upper factor of its damped inverse; empty when nothing needs it
-  double damping = 0;        // that the factor needed, relative
-  InputStatistics channels;  // sums and squares only
+  Matrix<float> gram;                       // [in, in] without damping; empty when no update needs it
+  Matrix<float> upper;                      // [in, in] upper factor of its damped inverse; empty when nothing needs it
+  double damping = 0;                       // that the factor needed, relative
+  InputStatistics channels;                 // sums and squares only
+  PruneAccelerator* accelerator = nullptr;  // null: the CPU
 };
 
 // Prunes the first `columns` columns of `weight` [out, in] in place to the recipe's target (the pattern of the N:M

@@ -40,6 +40,7 @@ class BlockPruner {
                        std::ranges::any_of(request_, [](const SiteRequest& site) { return site.needs.cross; })) {}
 
   void record(FigureRecorder* recorder) { recorder_ = recorder; }
+  void use(PruneAccelerator* accelerator) { accelerator_ = accelerator; }
   const DecoderBlock& dense() const { return dense_; }
 
   Status solve(Calibration& calibration, Progress& progress) {
@@ -105,6 +106,7 @@ class BlockPruner {
     const auto linears = block_.linears_at(site);
     ESPARSE_ASSIGN_OR_RETURN(LayerProblem problem,
                              make_site_problem(block_, site, recipes_[index], std::move(statistics), config_, spense_));
+    problem.accelerator = accelerator_;
     if (recorder_ != nullptr) recorder_->before(problem);
     ESPARSE_ASSIGN_OR_RETURN(LayerSolution solution, solve_layer(std::move(problem)));
     if (recorder_ != nullptr) recorder_->after(solution);
@@ -136,6 +138,7 @@ class BlockPruner {
   SpenseBlock spense_;
   bool sequential_, one_at_a_time_;
   FigureRecorder* recorder_ = nullptr;
+  PruneAccelerator* accelerator_ = nullptr;
   BlockOrders orders_;
   BySite<std::vector<PrunedLinear>> facts_;
 };
@@ -163,7 +166,7 @@ Status check_rules(const Model& model, const Recipe& recipe) {
 
 Result<Calibration> start_calibration(const Model& model, const Recipe& recipe,
                                       const std::vector<std::vector<int32_t>>& windows, const PruneJob& job) {
-  CalibrationOptions options{carries_dense(model, recipe), job.directory, job.fingerprint};
+  CalibrationOptions options{carries_dense(model, recipe), job.directory, job.fingerprint, job.device.runner};
   const bool all_done = job.first_layer == static_cast<int64_t>(model.blocks().size());
   if (all_done || !needs_calibration(model, recipe)) return Calibration::begin(model, {}, std::move(options));
   if (job.first_layer == 0) return Calibration::begin(model, windows, std::move(options));
@@ -207,7 +210,8 @@ Result<PruneReport> prune_model(Model& model, const Recipe& recipe, const std::v
   std::vector<PruneTarget> targets(model.blocks().size(), recipe.base.target);
   if (recipe.allocation != Allocation::uniform) {
     const auto directory = job.directory.empty() ? std::filesystem::path() : job.directory / "allocation";
-    ESPARSE_ASSIGN_OR_RETURN(ModelAllocation allocation, allocate_model(model, recipe, windows, directory));
+    ESPARSE_ASSIGN_OR_RETURN(ModelAllocation allocation,
+                             allocate_model(model, recipe, windows, directory, job.device.runner));
     targets = std::move(allocation.targets);
     report.outlier_percent = std::move(allocation.outlier_percent);
     report.block_patterns.clear();
@@ -219,6 +223,7 @@ Result<PruneReport> prune_model(Model& model, const Recipe& recipe, const std::v
   for (int64_t layer = job.first_layer; layer < layers; ++layer) {
     BlockPruner pruner(model, layer, recipe, targets[layer], job.one_site_at_a_time);
     pruner.record(job.recorder);
+    pruner.use(job.device.accelerator);
     ESPARSE_RETURN_IF_ERROR(pruner.solve(calibration, progress));
     ESPARSE_RETURN_IF_ERROR(pruner.finish(report));
     if (layer + 1 < layers) ESPARSE_RETURN_IF_ERROR(calibration.advance(model.blocks()[layer], pruner.dense()));

@@ -16,6 +16,9 @@
 
 namespace esparse {
 
+class BlockRunner;
+class PruneAccelerator;
+
 struct PrunedLinear {
   std::string name;
   std::string pattern;  // "2:4", "50%", "spense:0.25"; "dense" when a rule spared it
@@ -40,6 +43,12 @@ struct PruneReport {
   std::vector<std::string> block_patterns;  // allocation owl: per block
 };
 
+// Null pointers mean the CPU. Both must outlive the work.
+struct PruneDevice {
+  BlockRunner* runner = nullptr;
+  PruneAccelerator* accelerator = nullptr;
+};
+
 struct PruneJob {
   std::filesystem::path directory;  // hidden states in files there; empty: in memory
   uint64_t fingerprint = 0;         // stored in those files
@@ -47,6 +56,7 @@ struct PruneJob {
   int64_t first_layer = 0;          // an earlier run has done the blocks before
   PruneReport finished;             // what it reported
   FigureRecorder* recorder = nullptr;
+  PruneDevice device = {};  // where the work is done
   // Called when a block is pruned and the hidden states behind it are safe. The block may be let go of afterwards.
   std::function<Status(int64_t layer, const PruneReport& so_far)> block_done;
 };

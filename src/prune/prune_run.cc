@@ -136,8 +136,9 @@ Result<RunState> read_state(const fs::path& path, uint64_t fingerprint, const Mo
   RunState state;
   ESPARSE_ASSIGN_OR_RETURN(state.finished_blocks, fields.integer("finished_blocks"));
   if (fields.raw("fingerprint") != Json(fingerprint))
-    return invalid_argument("{}: the interrupted run had another model, recipe or calibration; repeat its command line",
-                            path.string());
+    return invalid_argument(
+        "{}: the interrupted run had another model, recipe, calibration or device; repeat its command line",
+        path.string());
   const auto blocks = static_cast<int64_t>(model.blocks().size());
   if (state.finished_blocks < 1 || state.finished_blocks > blocks)
     return corruption("{}: finished_blocks: expected 1 to {}, got {}", path.string(), blocks, state.finished_blocks);
@@ -193,6 +194,7 @@ class PruneRun {
     job.first_layer = state_.finished_blocks;
     job.finished = state_.report;
     job.recorder = &recorder_;
+    job.device = inputs_.device;
     job.block_done = [this](int64_t layer, const PruneReport& report) { return keep_block(layer, report); };
     auto report = prune_model(model_, recipe_, inputs_.windows, std::move(job));
     if (!report.ok()) return report;

@@ -20,6 +20,7 @@ struct PruneRunInputs {
   Json facts;                                 // written into esparse.json beside recipe and linears
   std::filesystem::path tokenizer_file;
   bool one_site_at_a_time = false;
+  PruneDevice device = {};
   std::string figures_of = {};  // the linear whose pictures are kept in kFiguresFile; empty: none
 };
 

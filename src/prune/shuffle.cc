@@ -50,24 +50,27 @@ Matrix<float> evenly_spaced_rows(MatrixView<const float> saliency, int64_t count
 }
 
 // The better of the searches from the identity and from the dealt order.
-ChannelOrder search_from_both(MatrixView<const float> saliency, NmPattern pattern, const ShuffleOptions& options) {
-  ChannelOrder order = local_block_shuffle(saliency, pattern, identity_order(saliency.cols), options.block);
+ChannelOrder search_from_both(MatrixView<const float> saliency, NmPattern pattern, const ShuffleOptions& options,
+                              PruneAccelerator* accelerator) {
+  ChannelOrder order =
+      local_block_shuffle(saliency, pattern, identity_order(saliency.cols), options.block, accelerator);
   ChannelOrder dealt = global_naive_shuffle(saliency, pattern, options.deal);
-  dealt = local_block_shuffle(saliency, pattern, std::move(dealt), options.block);
+  dealt = local_block_shuffle(saliency, pattern, std::move(dealt), options.block, accelerator);
   return retained_mass(saliency, pattern, dealt) > retained_mass(saliency, pattern, order) ? dealt : order;
 }
 
 // saliency.cols is a multiple of M.
-ChannelOrder search(MatrixView<const float> saliency, NmPattern pattern, const ShuffleOptions& options) {
+ChannelOrder search(MatrixView<const float> saliency, NmPattern pattern, const ShuffleOptions& options,
+                    PruneAccelerator* accelerator) {
   switch (options.method) {
     case ShuffleMethod::none:
       break;
     case ShuffleMethod::global:
       return global_naive_shuffle(saliency, pattern, options.deal);
     case ShuffleMethod::local:
-      return local_block_shuffle(saliency, pattern, identity_order(saliency.cols), options.block);
+      return local_block_shuffle(saliency, pattern, identity_order(saliency.cols), options.block, accelerator);
     case ShuffleMethod::global_local:
-      return search_from_both(saliency, pattern, options);
+      return search_from_both(saliency, pattern, options, accelerator);
     case ShuffleMethod::lsa:
       return lsa_shuffle(saliency, pattern, heuristic_allocation(saliency, pattern), options.lsa_blocks);
   }
@@ -96,14 +99,15 @@ double retained_mass(MatrixView<const float> saliency, NmPattern pattern, std::s
   return std::accumulate(partial.begin(), partial.end(), 0.0);
 }
 
-ShuffleResult find_channel_order(MatrixView<const float> saliency, NmPattern pattern, const ShuffleOptions& options) {
+ShuffleResult find_channel_order(MatrixView<const float> saliency, NmPattern pattern, const ShuffleOptions& options,
+                                 PruneAccelerator* accelerator) {
   const bool sampled = options.rows > 0 && options.rows < saliency.rows;
   const Matrix<float> sample = sampled ? evenly_spaced_rows(saliency, options.rows) : Matrix<float>();
   const MatrixView<const float> searched = sampled ? sample.view() : saliency;
   const int64_t whole = saliency.cols - saliency.cols % pattern.group;
 
   ShuffleResult result;
-  result.order = search(searched.cols_from(0, whole), pattern, options);
+  result.order = search(searched.cols_from(0, whole), pattern, options, accelerator);
   for (int64_t channel = whole; channel < saliency.cols; ++channel)
     result.order.push_back(static_cast<int32_t>(channel));
   result.retained = retained_share(saliency, pattern, result.order);

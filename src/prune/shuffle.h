@@ -15,6 +15,8 @@
 
 namespace esparse {
 
+class PruneAccelerator;
+
 using ChannelOrder = std::vector<int32_t>;
 
 enum class DealStyle { snake, deal };
@@ -60,8 +62,8 @@ ChannelOrder heuristic_allocation(MatrixView<const float> saliency, NmPattern pa
 // E-Sparse local block shuffle: greedy channel swaps inside consecutive blocks of `order`. Never lowers the retained
 // mass. Memory of a block at work: 8 * block^2 + 8 * out * block bytes, so a block of thousands of channels is a lot;
 // time grows with out * block^2.
-ChannelOrder local_block_shuffle(MatrixView<const float> saliency, NmPattern pattern, ChannelOrder order,
-                                 int64_t block);
+ChannelOrder local_block_shuffle(MatrixView<const float> saliency, NmPattern pattern, ChannelOrder order, int64_t block,
+                                 PruneAccelerator* accelerator = nullptr);
 
 // RIA's linear sum assignment: for one slot of the groups after the other, the best exchange of the channels in that
 // slot among all groups of a block. Never lowers the retained mass. With G groups in a block: M * out * G^2 maxima and
@@ -71,7 +73,9 @@ ChannelOrder lsa_shuffle(MatrixView<const float> saliency, NmPattern pattern, Ch
 // What the options ask for, or the identity where that retains more. `local` starts from the identity, `global+local`
 // from the identity and from the dealt order, and the better one is taken; `lsa` starts from the heuristic allocation.
 // For any in: the channels of a shorter last group stay where they are, the others are ordered as if it were not there.
-ShuffleResult find_channel_order(MatrixView<const float> saliency, NmPattern pattern, const ShuffleOptions& options);
+// `accelerator`: makes the sums of local searches, with the same result; null for the CPU.
+ShuffleResult find_channel_order(MatrixView<const float> saliency, NmPattern pattern, const ShuffleOptions& options,
+                                 PruneAccelerator* accelerator = nullptr);
 
 // Sum over rows and groups of the N largest scores under `order`, in double. `order` may name only some of the
 // channels; where M does not divide them, a shorter last group counts the scores that it keeps.

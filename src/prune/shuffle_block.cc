@@ -1,18 +1,17 @@
 #include "prune/shuffle_block.h"
 
 #include <algorithm>
-#include <array>
+#include <numeric>
 #include <tuple>
 
-#include "base/checked.h"
 #include "base/parallel.h"
-#include "kernels/shuffle_kernels.h"
+#include "prune/accelerator.h"
 #include "prune/shuffle_panel.h"
 
 namespace esparse {
 
 BlockSwapSearch::BlockSwapSearch(MatrixView<const float> saliency, NmPattern pattern, std::span<const int32_t> channels,
-                                 double min_gain)
+                                 double min_gain, PruneAccelerator* accelerator)
     : pattern_(pattern),
       channels_(static_cast<int64_t>(channels.size())),
       groups_(channels_ / pattern.group),
@@ -21,61 +20,32 @@ BlockSwapSearch::BlockSwapSearch(MatrixView<const float> saliency, NmPattern pat
       columns_(channels.begin(), channels.end()),
       members_(channels_),
       group_of_(channels_),
-      values_(channels_ * padded_rows_),
-      thresholds_(channels_ * padded_rows_),
+      row_sums_(accelerator != nullptr ? accelerator->swap_sums(saliency, pattern, channels)
+                                       : cpu_swap_sums(saliency, pattern, channels)),
       sums_(channels_ * channels_),
       mass_(groups_),
       best_(groups_ * groups_) {
   ESPARSE_CHECK(pattern.valid() && channels_ % pattern.group == 0);
+  std::vector<int64_t> all(groups_);
   for (int64_t c = 0; c < channels_; ++c) {
     members_[c] = static_cast<int32_t>(c);
     group_of_[c] = static_cast<int32_t>(c / pattern.group);
   }
-  for (int64_t panel = 0; panel * kPanelRows < padded_rows_; ++panel)
-    load_panel(saliency, panel * kPanelRows, panel_rows(panel), columns_, values_.data() + panel_offset(panel));
-  const std::vector<uint8_t> all(groups_, 1);
-  parallel_for_sized(groups_, groups_ * threshold_operations(), [&](int64_t group, int) { refresh_thresholds(group); });
-  refresh(all);
+  std::iota(all.begin(), all.end(), 0);
+  refresh_thresholds(all);
+  refresh(std::vector<uint8_t>(groups_, 1));
 }
 
-int64_t BlockSwapSearch::panel_offset(int64_t panel) const { return panel * kPanelRows * channels_; }
-
-int64_t BlockSwapSearch::panel_rows(int64_t panel) const {
-  return std::min(kPanelRows, padded_rows_ - panel * kPanelRows);
-}
-
-// t_c of the group's channels, and the group's mass.
-void BlockSwapSearch::refresh_thresholds(int64_t group) {
-  const int32_t* members = members_.data() + group * pattern_.group;
-  std::array<const float*, NmPattern::kMaxGroup> values;
-  std::array<float*, NmPattern::kMaxGroup> thresholds;
-  mass_[group] = 0.0;
-  for (int64_t panel = 0; panel * kPanelRows < padded_rows_; ++panel) {
-    const int64_t rows = panel_rows(panel);
-    for (int k = 0; k < pattern_.group; ++k) {
-      values[k] = values_.data() + panel_offset(panel) + members[k] * rows;
-      thresholds[k] = thresholds_.data() + panel_offset(panel) + members[k] * rows;
-    }
-    mass_[group] +=
-        shuffle_kernels().group_thresholds(values.data(), pattern_.kept, pattern_.group, rows, thresholds.data());
+// t_c of the groups' channels, and the groups' masses.
+void BlockSwapSearch::refresh_thresholds(std::span<const int64_t> groups) {
+  std::vector<int32_t> members;
+  for (const int64_t group : groups) {
+    const auto first = members_.begin() + group * pattern_.group;
+    members.insert(members.end(), first, first + pattern_.group);
   }
-}
-
-// The rows P[c] of at most kThresholdsAtOnce channels.
-void BlockSwapSearch::refresh_gains(std::span<const int32_t> channels) {
-  std::array<const float*, kThresholdsAtOnce> thresholds;
-  std::array<double*, kThresholdsAtOnce> sums;
-  const auto count = static_cast<int64_t>(channels.size());
-  for (int64_t i = 0; i < count; ++i) {
-    sums[i] = sums_.data() + channels[i] * channels_;
-    std::fill_n(sums[i], channels_, 0.0);
-  }
-  for (int64_t panel = 0; panel * kPanelRows < padded_rows_; ++panel) {
-    const int64_t rows = panel_rows(panel);
-    for (int64_t i = 0; i < count; ++i) thresholds[i] = thresholds_.data() + panel_offset(panel) + channels[i] * rows;
-    shuffle_kernels().add_sums_of_max(thresholds.data(), count, values_.data() + panel_offset(panel), channels_, rows,
-                                      sums.data());
-  }
+  std::vector<double> masses(groups.size());
+  row_sums_->refresh_thresholds(members, masses);
+  for (size_t i = 0; i < groups.size(); ++i) mass_[groups[i]] = masses[i];
 }
 
 double BlockSwapSearch::gain(int64_t a, int64_t b) const {
@@ -111,13 +81,8 @@ void BlockSwapSearch::refresh(const std::vector<uint8_t>& changed) {
     const auto first = members_.begin() + group * pattern_.group;
     if (changed[group] != 0) channels.insert(channels.end(), first, first + pattern_.group);
   }
-  const auto count = static_cast<int64_t>(channels.size());
-  const int64_t work = count * channels_ * padded_rows_;
-  parallel_for_sized(ceil_div(count, kThresholdsAtOnce), work, [&](int64_t index, int) {
-    const int64_t first = index * kThresholdsAtOnce;
-    refresh_gains(std::span(channels).subspan(first, std::min(kThresholdsAtOnce, count - first)));
-  });
-  max_additions_ += work;
+  row_sums_->sums_of_max(channels, MatrixView<double>(sums_.data(), channels_, channels_));
+  max_additions_ += static_cast<int64_t>(channels.size()) * channels_ * padded_rows_;
   refresh_best_swaps(changed);
 }
 
@@ -151,29 +116,37 @@ void BlockSwapSearch::exchange(const Swap& swap) {
   *std::find(members_.begin() + s * pattern_.group, members_.end(), swap.first) = swap.second;
   *std::find(members_.begin() + t * pattern_.group, members_.end(), swap.second) = swap.first;
   std::swap(group_of_[swap.first], group_of_[swap.second]);
-  refresh_thresholds(s);
-  refresh_thresholds(t);
 }
 
-// Makes the swap if the masses of the two groups, summed in double, agree that it gains: gains are float sums, and one
-// that is nothing but rounding must not lower the mass or be made back and forth for ever.
-bool BlockSwapSearch::make(const Swap& swap) {
-  const int64_t s = group_of_[swap.first];
-  const int64_t t = group_of_[swap.second];
-  const double before = mass_[s] + mass_[t];
-  exchange(swap);
-  if (mass_[s] + mass_[t] > before) return true;
-  exchange({swap.gain, swap.second, swap.first});
-  return false;
+// Makes the swaps, which share no group. One stays made (1 in the result) if the masses of its two groups, summed in
+// double, agree that it gains: gains are float sums, and one that is nothing but rounding must not lower the mass or be
+// made back and forth for ever.
+std::vector<uint8_t> BlockSwapSearch::make(const std::vector<Swap>& swaps) {
+  const auto mass_of = [&](const Swap& swap) { return mass_[group_of_[swap.first]] + mass_[group_of_[swap.second]]; };
+  std::vector<double> before;
+  std::vector<int64_t> groups;
+  for (const Swap& swap : swaps) {
+    before.push_back(mass_of(swap));
+    exchange(swap);
+    groups.insert(groups.end(), {group_of_[swap.first], group_of_[swap.second]});
+  }
+  refresh_thresholds(groups);
+  std::vector<uint8_t> made(swaps.size());
+  groups.clear();
+  for (size_t index = 0; index < swaps.size(); ++index) {
+    const Swap& swap = swaps[index];
+    made[index] = mass_of(swap) > before[index];
+    if (made[index] != 0) continue;
+    exchange({swap.gain, swap.second, swap.first});
+    groups.insert(groups.end(), {group_of_[swap.first], group_of_[swap.second]});
+  }
+  refresh_thresholds(groups);
+  return made;
 }
 
 bool BlockSwapSearch::run_round() {
   const std::vector<Swap> swaps = choose_swaps();
-  std::vector<uint8_t> made(swaps.size());
-  // The swaps of a round share no group, so they are made independently.
-  const auto count = static_cast<int64_t>(swaps.size());
-  parallel_for_sized(count, 2 * count * threshold_operations(),
-                     [&](int64_t index, int) { made[index] = make(swaps[index]); });
+  const std::vector<uint8_t> made = make(swaps);
   std::vector<uint8_t> changed(groups_);
   bool any = false;
   for (size_t index = 0; index < swaps.size(); ++index) {

@@ -3,13 +3,17 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "base/matrix.h"
+#include "prune/swap_sums.h"
 #include "sparse/pattern.h"
 
 namespace esparse {
+
+class PruneAccelerator;
 
 // Let t_c(r) be the N-th largest score of row r among the other channels of channel c's group. Replacing c by d leaves
 // the group with base(r) + max(x_d(r), t_c(r)), base being the N-1 largest of the others. So with
@@ -19,9 +23,9 @@ namespace esparse {
 class BlockSwapSearch {
  public:
   // `channels`: the columns of `saliency` in this block, a multiple of M of them, group after group. Swaps that gain
-  // less than `min_gain` (in units of the saliency) are not worth making.
+  // less than `min_gain` (in units of the saliency) are not worth making. `accelerator`: null for the CPU.
   BlockSwapSearch(MatrixView<const float> saliency, NmPattern pattern, std::span<const int32_t> channels,
-                  double min_gain);
+                  double min_gain, PruneAccelerator* accelerator = nullptr);
 
   // One round of the local search: the best swaps first, each group in at most one. False when none was made.
   bool run_round();
@@ -42,17 +46,13 @@ class BlockSwapSearch {
     int32_t second = -1;
   };
 
-  int64_t panel_offset(int64_t panel) const;
-  int64_t panel_rows(int64_t panel) const;
-  int64_t threshold_operations() const { return padded_rows_ * pattern_.group * (pattern_.kept + 1); }  // of one group
-  void refresh_thresholds(int64_t group);
-  void refresh_gains(std::span<const int32_t> channels);
+  void refresh_thresholds(std::span<const int64_t> groups);
   void refresh_best_swaps(const std::vector<uint8_t>& changed);
   Swap best_swap(int64_t s, int64_t t) const;
   void refresh(const std::vector<uint8_t>& changed);
   std::vector<Swap> choose_swaps() const;
   void exchange(const Swap& swap);
-  bool make(const Swap& swap);
+  std::vector<uint8_t> make(const std::vector<Swap>& swaps);
 
   NmPattern pattern_;
   int64_t channels_;
@@ -63,11 +63,10 @@ class BlockSwapSearch {
   std::vector<int32_t> columns_;   // of the saliency
   std::vector<int32_t> members_;   // [groups, M] channels of the block
   std::vector<int32_t> group_of_;  // [channels]
-  std::vector<float> values_;      // panels of [channels, panel rows]
-  std::vector<float> thresholds_;  // t_c, laid out as values_
-  std::vector<double> sums_;       // P, [channels, channels]
-  std::vector<double> mass_;       // [groups] retained mass
-  std::vector<Swap> best_;         // [groups, groups], s < t
+  std::unique_ptr<SwapSums> row_sums_;
+  std::vector<double> sums_;  // P, [channels, channels]
+  std::vector<double> mass_;  // [groups] retained mass
+  std::vector<Swap> best_;    // [groups, groups], s < t
 };
 
 }  // namespace esparse

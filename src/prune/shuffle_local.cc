@@ -18,8 +18,8 @@ double mean_saliency(MatrixView<const float> saliency) {
 
 }  // namespace
 
-ChannelOrder local_block_shuffle(MatrixView<const float> saliency, NmPattern pattern, ChannelOrder order,
-                                 int64_t block) {
+ChannelOrder local_block_shuffle(MatrixView<const float> saliency, NmPattern pattern, ChannelOrder order, int64_t block,
+                                 PruneAccelerator* accelerator) {
   ESPARSE_CHECK(pattern.valid() && saliency.cols % pattern.group == 0);
   ESPARSE_CHECK(static_cast<int64_t>(order.size()) == saliency.cols);
   const double mean = mean_saliency(saliency);
@@ -31,13 +31,13 @@ ChannelOrder local_block_shuffle(MatrixView<const float> saliency, NmPattern pat
   auto search_block = [&](int64_t index, int) {
     const int64_t first = index * block;
     const std::span channels(order.data() + first, std::min(block, saliency.cols - first));
-    BlockSwapSearch search(saliency, pattern, channels, min_gain);
+    BlockSwapSearch search(saliency, pattern, channels, min_gain, accelerator);
     while (search.run_round()) {
     }
     std::ranges::copy(search.order(), channels.begin());
   };
-  // Fewer blocks than threads: one after the other, each with all threads inside. The result is the same either way.
-  if (blocks < thread_count()) {
+  // Fewer blocks than threads, or a GPU: one after the other, each with all threads inside. The result is the same.
+  if (accelerator != nullptr || blocks < thread_count()) {
     for (int64_t index = 0; index < blocks; ++index) search_block(index, 0);
   } else {
     parallel_for_sized(blocks, saliency.cols * block * saliency.rows, search_block);

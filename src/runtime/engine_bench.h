@@ -5,7 +5,7 @@
 
 #include "base/dtype.h"
 #include "base/status.h"
-#include "model/model.h"
+#include "model/engine.h"
 
 namespace esparse {
 
@@ -14,11 +14,12 @@ struct EngineTimes {
   double decode_seconds_per_token = 0;  // median over all generated tokens
   int64_t prompt_tokens = 0;
   int64_t gen_tokens = 0;
+  int64_t kv_bytes = 0;  // of the keys and values of all of these tokens
 };
 
 // Medians over `repetitions` runs. The prompt is a fixed pseudo-random sequence of ids; every later token is the most
 // probable one. Refuses counts below 1, more positions than the model has, and logits that are not finite or all zero.
-Result<EngineTimes> time_engine(const Model& model, int64_t prompt_tokens, int64_t gen_tokens, int64_t repetitions,
+Result<EngineTimes> time_engine(Engine& engine, int64_t prompt_tokens, int64_t gen_tokens, int64_t repetitions,
                                 DType kv_dtype = DType::f16);
 
 }  // namespace esparse

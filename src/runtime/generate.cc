@@ -9,10 +9,32 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-bool is_eos(const Session& session, int32_t id) {
-  const auto& ids = session.model->config().eos_ids;
-  return std::find(ids.begin(), ids.end(), id) != ids.end() || session.tokenizer->eos_id() == id;
+bool is_eos(const ModelConfig& config, const Tokenizer& tokenizer, int32_t id) {
+  return std::ranges::find(config.eos_ids, id) != config.eos_ids.end() || tokenizer.eos_id() == id;
 }
+
+// Chooses the token behind the latest pass, among the first `choices` ids.
+class NextToken {
+ public:
+  NextToken(Engine& engine, const SamplingOptions& options, int64_t choices)
+      : engine_(engine), greedy_(options.temperature == 0), sampler_(options), choices_(choices) {}
+
+  Result<int32_t> choose(int64_t last_row, Sequence& sequence) {
+    if (greedy_) {
+      ESPARSE_ASSIGN_OR_RETURN(const BestToken best, engine_.best_token(sequence));
+      return best.id;
+    }
+    Matrix<float> logits(1, engine_.config().vocab_size);
+    ESPARSE_RETURN_IF_ERROR(engine_.logits(last_row, sequence, logits.view()));
+    return sampler_.next(logits.row(0).first(static_cast<size_t>(choices_)));
+  }
+
+ private:
+  Engine& engine_;
+  bool greedy_;
+  Sampler sampler_;
+  int64_t choices_;
+};
 
 // Turns ids into text as they come. Decoding always begins a few ids back, so that a step costs the same however long
 // the text is, and the first piece of text keeps the space in front of it.
@@ -62,42 +84,43 @@ size_t complete_utf8_prefix(std::string_view text) {
   return text.size();
 }
 
-Result<Generation> generate(const Session& session, std::string_view prompt, const GenerateOptions& options,
-                            const std::function<void(std::string_view)>& on_text) {
+Result<Generation> generate(Engine& engine, const Tokenizer& tokenizer, std::string_view prompt,
+                            const GenerateOptions& options, const std::function<void(std::string_view)>& on_text) {
   ESPARSE_RETURN_IF_ERROR(options.sampling.validate());
   if (options.max_new_tokens < 1)
     return invalid_argument("-n: expected at least 1 token, got {}", options.max_new_tokens);
-  const Model& model = *session.model;
+  const ModelConfig& config = engine.config();
   Generation result;
-  ESPARSE_ASSIGN_OR_RETURN(result.prompt_ids, session.tokenizer->encode(prompt, true));
+  ESPARSE_ASSIGN_OR_RETURN(result.prompt_ids, tokenizer.encode(prompt, true));
   const auto prompt_tokens = static_cast<int64_t>(result.prompt_ids.size());
   if (prompt_tokens == 0) return invalid_argument("--prompt: the tokenizer gives no token for it and adds no BOS");
-  const int64_t room = model.config().max_positions - prompt_tokens;
+  const int64_t room = config.max_positions - prompt_tokens;
   if (room < 0)
     return invalid_argument("--prompt: {} tokens, the model has {} positions (max_position_embeddings)", prompt_tokens,
-                            model.config().max_positions);
+                            config.max_positions);
   const int64_t budget = std::min(options.max_new_tokens, room + 1);  // the last token needs no position of its own
 
-  KvCache cache = model.make_cache(std::min(model.config().max_positions, prompt_tokens + budget), options.kv_dtype);
-  Sampler sampler(options.sampling);
-  TextStream stream(*session.tokenizer, result.prompt_ids);
-  Matrix<float> logits(1, model.config().vocab_size);
+  // Embedding tables are often padded beyond the tokenizer's ids; the padding has no text.
+  const int64_t choices = std::min(config.vocab_size, tokenizer.vocab_size());
+  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Sequence> sequence,
+                           engine.make_sequence({.capacity = std::min(config.max_positions, prompt_tokens + budget),
+                                                 .kv_dtype = options.kv_dtype,
+                                                 .choices = choices}));
+  NextToken next(engine, options.sampling, choices);
+  TextStream stream(tokenizer, result.prompt_ids);
 
   auto start = Clock::now();
   std::vector<int32_t> input = result.prompt_ids;
   while (true) {
-    ESPARSE_ASSIGN_OR_RETURN(const Matrix<float> hidden, model.forward(input, cache));
-    model.logits(hidden.view().rows_from(hidden.rows() - 1, 1), logits.view());
-    // Embedding tables are often padded beyond the tokenizer's ids; the padding has no text.
-    const int32_t id =
-        sampler.next(logits.row(0).first(std::min(model.config().vocab_size, session.tokenizer->vocab_size())));
+    ESPARSE_RETURN_IF_ERROR(engine.forward(input, *sequence, LogitsOf::last_token));
+    ESPARSE_ASSIGN_OR_RETURN(const int32_t id, next.choose(std::ssize(input) - 1, *sequence));
     if (result.prefill_seconds == 0) {
       result.prefill_seconds = seconds_since(start);
       start = Clock::now();
     } else {
       ++result.decode_steps;
     }
-    if (options.stop_at_eos && is_eos(session, id)) break;
+    if (options.stop_at_eos && is_eos(config, tokenizer, id)) break;
     result.new_ids.push_back(id);
     const bool last = static_cast<int64_t>(result.new_ids.size()) == budget;
     ESPARSE_ASSIGN_OR_RETURN(const std::string piece, stream.push(id, last));

@@ -9,8 +9,9 @@
 
 #include "base/dtype.h"
 #include "base/status.h"
+#include "model/engine.h"
 #include "runtime/sampler.h"
-#include "runtime/session.h"
+#include "text/tokenizer.h"
 
 namespace esparse {
 
@@ -32,9 +33,11 @@ struct Generation {
 
 // `on_text` receives the continuation piece by piece, each piece complete UTF-8 (incomplete sequences wait). Ends at
 // max_new_tokens, at an EOS of the config, or when the model has no position left. Refuses an empty prompt for a
-// tokenizer without BOS, and a prompt longer than the model's context.
-Result<Generation> generate(const Session& session, std::string_view prompt, const GenerateOptions& options,
-                            const std::function<void(std::string_view)>& on_text);
+// tokenizer without BOS, and a prompt longer than the model's context. Without a temperature the engine chooses the
+// token where it runs; otherwise the logits come here, so that a seed gives the same choices on every device that gives
+// the same logits.
+Result<Generation> generate(Engine& engine, const Tokenizer& tokenizer, std::string_view prompt,
+                            const GenerateOptions& options, const std::function<void(std::string_view)>& on_text);
 
 // The length of the longest prefix of `text` that does not end inside a UTF-8 sequence.
 size_t complete_utf8_prefix(std::string_view text);

@@ -16,7 +16,9 @@ struct Session {
   std::filesystem::path tokenizer_file;  // where it was read from
 };
 
-enum class OpenFor { running, pruning };  // running: packed weights are rearranged (Model::arrange_for_running)
+// running: packed weights are rearranged for the CPU (Model::arrange_for_running). The others leave them as the
+// checkpoint has them.
+enum class OpenFor { running, pruning, upload };
 
 // `tokenizer_path` is a file, a directory, or empty: the model's own directory is searched then. Refuses a tokenizer
 // whose ids do not fit the model's vocabulary.

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/hash.h"
+#include "model/cpu_engine.h"
 #include "runtime/engine_bench.h"
 #include "runtime/plan_search.h"
 #include "search/forecast.h"
@@ -131,7 +132,8 @@ class Searcher {
 
   Result<EngineTimes> time_dense_engine() const {
     const int64_t positions = dense_->config().max_positions, gen = std::clamp<int64_t>(positions / 2, 1, 32);
-    return time_engine(*dense_, std::clamp<int64_t>(positions - gen, 1, 16), gen, 3);
+    CpuEngine engine(*dense_);
+    return time_engine(engine, std::clamp<int64_t>(positions - gen, 1, 16), gen, 3);
   }
 
   // Times of linears below that are those of parallel regions and of chance.

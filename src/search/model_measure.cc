@@ -12,9 +12,9 @@ constexpr int64_t kPromptTokens = 16, kGenTokens = 48;
 // Decoding over that of the dense model, paired.
 Result<double> decode_speedup(std::unique_ptr<Model> pruned, const OpenModel& open_dense) {
   std::vector<EngineSubject> subjects(2);
-  subjects[0] = {"pruned", std::move(pruned)};
-  ESPARSE_ASSIGN_OR_RETURN(subjects[1].model, open_dense());
-  subjects[1].name = "dense";
+  subjects[0] = cpu_subject("pruned", std::move(pruned));
+  ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<Model> dense, open_dense());
+  subjects[1] = cpu_subject("dense", std::move(dense));
   EngineBenchOptions options;
   const int64_t positions = subjects[1].model->config().max_positions;
   options.gen_tokens = std::clamp<int64_t>(positions / 2, 1, kGenTokens);

@@ -161,7 +161,18 @@ const BadLine kBadSampling[] = {
 INSTANTIATE_TEST_SUITE_P(Sampling, Refusal, testing::ValuesIn(kBadSampling),
                          [](const auto& test) { return std::string(test.param.name); });
 
+// Whether the machine has no GPU, this build no CUDA, or there are fewer than 100 of them.
+const BadLine kBadDevices[] = {
+    {"NoSuchGpu", "prune model -o out --saliency magnitude --device cuda:99", {"--device cuda"}},
+};
+INSTANTIATE_TEST_SUITE_P(Device, Refusal, testing::ValuesIn(kBadDevices),
+                         [](const auto& line) { return std::string(line.param.name); });
+
 const BadLine kUsageErrors[] = {
+    {"DeviceIsAWord",
+     "prune model -o out --saliency magnitude --device tpu",
+     {"--device", "expected cpu, cuda or cuda:N", "tpu"}},
+    {"BudgetOnAGpu", "prune model -o out --budget ppl<=+5% --device cuda", {"--device", "--budget"}},
     {"UnknownOptionOfPrune", "prune model -o out --bogus", {"--bogus"}},
     {"UnknownOptionOfEval", "eval model --text eval.txt --bogus", {"--bogus"}},
     {"UnknownOptionOfGenerate", "generate model --prompt abc --bogus", {"--bogus"}},

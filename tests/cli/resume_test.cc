@@ -212,11 +212,12 @@ TEST_F(ResumeTest, OfAnotherCommandIsRefusedAndLosesNothing) {
     if (const size_t at = changed.find(option); at != std::string::npos)
       changed.erase(at, changed.find(' ', at + option.size()) - at);
     expect_refused(run(changed + " " + other),
-                   {"cannot resume", "--force", "progress.json", "another model, recipe or calibration"});
+                   {"cannot resume", "--force", "progress.json", "another model, recipe, calibration or device"});
     expect_same_files(before, files());
   }
   std::string changed = line + " --resume";
-  expect_refused(run(changed.replace(changed.find("model"), 5, "other")), {"another model, recipe or calibration"});
+  expect_refused(run(changed.replace(changed.find("model"), 5, "other")),
+                 {"another model, recipe, calibration or device"});
   expect_same_files(before, files());
   fs::remove_all(workplace_ / "other");
   expect_success(run(line + " --resume"));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/checkpoint.h"
+#include "model/cpu_engine.h"
 #include "model/model.h"
 
 namespace esparse {

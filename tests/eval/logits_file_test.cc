@@ -25,7 +25,8 @@ class LogitsFile : public testing::Test {
   Result<Perplexity> save(const Model& model) {
     ESPARSE_ASSIGN_OR_RETURN(LogitsWriter writer, LogitsWriter::create(path(), windows_, std::nullopt,
                                                                        model.config().vocab_size, kConditions));
-    ESPARSE_ASSIGN_OR_RETURN(Perplexity measured, measure_perplexity(model, {.windows = windows_, .writer = &writer}));
+    CpuEngine engine(model);
+    ESPARSE_ASSIGN_OR_RETURN(Perplexity measured, measure_perplexity(engine, {.windows = windows_, .writer = &writer}));
     ESPARSE_RETURN_IF_ERROR(writer.commit());
     return measured;
   }
@@ -44,9 +45,10 @@ TEST_F(LogitsFile, SaysWhatTheModelSays) {
               static_cast<double>(LogitsWriter::file_bytes(windows_, dense->config().vocab_size)), 2000);
   auto stored = open_logits(path(), windows_, std::nullopt, kConditions);
   ASSERT_TRUE(stored.ok()) << stored.status().message();
-  const auto live = live_reference(*dense, 16);
-  const auto from_file = measure_perplexity(*other, {.windows = windows_, .reference = stored->get()});
-  const auto from_model = measure_perplexity(*other, {.windows = windows_, .reference = live.get()});
+  CpuEngine dense_engine(*dense), other_engine(*other);
+  const auto live = live_reference(dense_engine, 16);
+  const auto from_file = measure_perplexity(other_engine, {.windows = windows_, .reference = stored->get()});
+  const auto from_model = measure_perplexity(other_engine, {.windows = windows_, .reference = live.get()});
   ASSERT_TRUE(from_file.ok() && from_model.ok());
   const Divergence &a = *from_file->divergence, &b = *from_model->divergence;
   EXPECT_NEAR(a.kl.mean, b.kl.mean, 1e-3 * b.kl.mean);
@@ -89,10 +91,11 @@ TEST_F(LogitsFile, RefusesAnotherMeasurement) {
 TEST_F(LogitsFile, RefusesDamage) {
   const auto model = load_model();
   ASSERT_TRUE(save(*model).ok());
+  CpuEngine engine(*model);
   const auto measure = [&]() -> Status {
     ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Reference> stored,
                              open_logits(path(), windows_, std::nullopt, kConditions));
-    return measure_perplexity(*model, {.windows = windows_, .reference = stored.get()}).status();
+    return measure_perplexity(engine, {.windows = windows_, .reference = stored.get()}).status();
   };
   const std::string good = read_text(path());
   uint64_t header = 0;

@@ -17,7 +17,8 @@ using Documents = std::vector<std::vector<int32_t>>;
 Result<Perplexity> measure(const Model& model, const Documents& documents, const WindowOptions& options,
                            Reference* reference = nullptr) {
   ESPARSE_ASSIGN_OR_RETURN(const std::vector<TextWindow> windows, cut_windows(documents, options));
-  return measure_perplexity(model, {.windows = windows, .bos = options.bos, .reference = reference});
+  CpuEngine engine(model);
+  return measure_perplexity(engine, {.windows = windows, .bos = options.bos, .reference = reference});
 }
 
 // Row t of the logits that transformers computed, as probabilities in double.
@@ -126,7 +127,8 @@ TEST(Divergence, AgreesWithTheDefinition) {
   }
   double mean = 0;
   for (double value : kl) mean += value / static_cast<double>(kl.size());
-  const auto reference = live_reference(*dense, count);
+  CpuEngine dense_engine(*dense);
+  const auto reference = live_reference(dense_engine, count);
   const auto measured = measure(*model, {ids}, {.context = count}, reference.get());
   ASSERT_TRUE(measured.ok()) << measured.status().message();
   const Divergence& found = *measured->divergence;
@@ -141,7 +143,8 @@ TEST(Divergence, AgreesWithTheDefinition) {
 
 TEST(Divergence, FromItselfIsZero) {
   const auto model = load_model();
-  const auto reference = live_reference(*model, 16);
+  CpuEngine engine(*model);
+  const auto reference = live_reference(engine, 16);
   const auto measured = measure(*model, {read_expected<int32_t>("input_ids")}, {.context = 16}, reference.get());
   ASSERT_TRUE(measured.ok());
   EXPECT_EQ(measured->divergence->kl.mean, 0);

@@ -125,10 +125,11 @@ class ScoreItems : public testing::TestWithParam<const char*> {};
 
 TEST_P(ScoreItems, AgreeWithOneChoiceAtATime) {
   const auto model = load_model(kFixture.parent_path() / GetParam());
+  CpuEngine engine(*model);
   const std::vector<EncodedItem> items = make_items(*model);
   ScoreStatistics statistics;
   int64_t done = 0;
-  const auto scores = score_items(*model, items, statistics, [&](int64_t count) { done += count; });
+  const auto scores = score_items(engine, items, statistics, [&](int64_t count) { done += count; });
   ASSERT_TRUE(scores.ok()) << scores.status().message();
   ASSERT_EQ(scores->size(), items.size());
   EXPECT_EQ(done, std::ssize(items));
@@ -158,11 +159,12 @@ INSTANTIATE_TEST_SUITE_P(Families, ScoreItems,
 
 TEST(ScoreItems, ThreadCountDoesNotMatter) {
   const auto model = load_model();
+  CpuEngine engine(*model);
   const std::vector<EncodedItem> items = make_items(*model);
   const auto run = [&](int threads) {
     set_thread_count(threads);
     ScoreStatistics statistics;
-    return score_items(*model, items, statistics, [](int64_t) {}).value();
+    return score_items(engine, items, statistics, [](int64_t) {}).value();
   };
   const auto one = run(1), three = run(3);
   for (size_t i = 0; i < one.size(); ++i)
@@ -172,9 +174,10 @@ TEST(ScoreItems, ThreadCountDoesNotMatter) {
 
 TEST(ScoreItems, RefuseAnAnswerLongerThanTheModel) {
   const auto model = load_model();
+  CpuEngine engine(*model);
   const std::vector<EncodedItem> items = {{{{5}, std::vector<int32_t>(model->config().max_positions + 1, 7)}}};
   ScoreStatistics statistics;
-  EXPECT_TRUE(is_failure(score_items(*model, items, statistics, [](int64_t) {}).status(), StatusKind::invalid_argument,
+  EXPECT_TRUE(is_failure(score_items(engine, items, statistics, [](int64_t) {}).status(), StatusKind::invalid_argument,
                          "item 1: an answer has"));
 }
 

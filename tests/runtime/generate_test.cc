@@ -6,6 +6,8 @@
 #include <filesystem>
 
 #include "io/checkpoint.h"
+#include "model/cpu_engine.h"
+#include "runtime/session.h"
 
 namespace esparse {
 namespace {
@@ -45,6 +47,7 @@ std::vector<int32_t> read_ids(const char* name) {
 
 struct Opened {
   Session session;
+  std::unique_ptr<CpuEngine> engine;
   SplitBytesTokenizer* tokenizer = nullptr;
 };
 
@@ -57,6 +60,7 @@ Opened open(int64_t prompt_tokens) {
   auto model = Model::load(std::move(open_checkpoint(kFixture)).value());
   EXPECT_TRUE(model.ok()) << model.status().message();
   opened.session = {std::move(model).value(), std::move(tokenizer), {}};
+  opened.engine = std::make_unique<CpuEngine>(*opened.session.model);
   return opened;
 }
 
@@ -65,7 +69,7 @@ GenerateOptions tokens(int64_t count) { return {.max_new_tokens = count, .sampli
 TEST(Generate, GreedyIdsAreThoseOfTransformers) {
   const Opened opened = open(8);
   std::string streamed;
-  auto result = generate(opened.session, "x", tokens(64), [&](std::string_view piece) {
+  auto result = generate(*opened.engine, *opened.session.tokenizer, "x", tokens(64), [&](std::string_view piece) {
     EXPECT_EQ(complete_utf8_prefix(piece), piece.size()) << "a piece ends inside a character";
     streamed += piece;
   });
@@ -84,7 +88,7 @@ TEST(Generate, StopsAtEos) {
   while (greedy[first] != greedy[5]) ++first;
   auto options = tokens(64);
   options.stop_at_eos = true;
-  auto result = generate(opened.session, "x", options, [](std::string_view) {});
+  auto result = generate(*opened.engine, *opened.session.tokenizer, "x", options, [](std::string_view) {});
   ASSERT_TRUE(result.ok());
   EXPECT_EQ(result->new_ids.size(), first);
 }
@@ -92,15 +96,16 @@ TEST(Generate, StopsAtEos) {
 TEST(Generate, EndsWhereTheModelHasNoPositionLeft) {
   const Opened opened = open(8);
   const int64_t positions = opened.session.model->config().max_positions;
-  auto result = generate(opened.session, "x", tokens(positions + 100), [](std::string_view) {});
+  auto result =
+      generate(*opened.engine, *opened.session.tokenizer, "x", tokens(positions + 100), [](std::string_view) {});
   ASSERT_TRUE(result.ok()) << result.status().message();
   EXPECT_EQ(static_cast<int64_t>(result->new_ids.size()), positions - 8 + 1);
 }
 
 TEST(Generate, RefusesAnEmptyPromptWithoutBosAndNoTokens) {
   const Opened opened = open(8);
-  EXPECT_FALSE(generate(opened.session, "", tokens(4), [](std::string_view) {}).ok());
-  EXPECT_FALSE(generate(opened.session, "x", tokens(0), [](std::string_view) {}).ok());
+  EXPECT_FALSE(generate(*opened.engine, *opened.session.tokenizer, "", tokens(4), [](std::string_view) {}).ok());
+  EXPECT_FALSE(generate(*opened.engine, *opened.session.tokenizer, "x", tokens(0), [](std::string_view) {}).ok());
 }
 
 TEST(CompleteUtf8Prefix, StopsBeforeAnIncompleteSequence) {

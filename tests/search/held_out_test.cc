@@ -72,7 +72,8 @@ TEST(HeldOut, LossIsThatOfPerplexity) {
   const auto windows = random_windows(*dense, 4, 3);
   std::vector<TextWindow> text;
   for (const auto& window : windows) text.push_back({window, static_cast<int64_t>(window.size()) - 1});
-  const auto perplexity = measure_perplexity(*dense, {.windows = text});
+  CpuEngine engine(*dense);
+  const auto perplexity = measure_perplexity(engine, {.windows = text});
   const auto held_out = HeldOut::create(*dense, windows);
   ASSERT_TRUE(perplexity.ok() && held_out.ok());
   EXPECT_NEAR(held_out->dense_nll(), perplexity->nll.mean, 1e-6);

@@ -27,6 +27,7 @@ constexpr int64_t kFlushBytes = int64_t{256} << 20;
 // The functions of the library, by its own names.
 struct Library {
   decltype(&cublasLtCreate) Create;
+  decltype(&cublasLtDestroy) Destroy;
   decltype(&cublasLtGetVersion) GetVersion;
   decltype(&cublasLtGetStatusString) GetStatusString;
   decltype(&cublasLtMatmul) Matmul;
@@ -48,6 +49,7 @@ Result<Library> open_library() {
       SharedLibrary::open({"cuBLASLt", "libcublasLt.so.13", "ESPARSE_CUBLASLT", "nvidia-cublas", {"nvidia/cu13/lib"}}));
   Library library{};
   ESPARSE_RETURN_IF_ERROR(file.find("cublasLtCreate", library.Create));
+  ESPARSE_RETURN_IF_ERROR(file.find("cublasLtDestroy", library.Destroy));
   ESPARSE_RETURN_IF_ERROR(file.find("cublasLtGetVersion", library.GetVersion));
   ESPARSE_RETURN_IF_ERROR(file.find("cublasLtGetStatusString", library.GetStatusString));
   ESPARSE_RETURN_IF_ERROR(file.find("cublasLtMatmul", library.Matmul));
@@ -95,7 +97,10 @@ struct Product {
 
 class CublasLt {
  public:
-  static Result<std::unique_ptr<CublasLt>> open();
+  static Result<std::unique_ptr<CublasLt>> open(const CublasLtHost& host);
+  CublasLt(const CublasLt&) = delete;
+  CublasLt& operator=(const CublasLt&) = delete;
+  ~CublasLt();
 
   Status multiply(const GemmArgs& args, const GemmSearch& search, Stream stream);
   std::string version() const {
@@ -104,12 +109,14 @@ class CublasLt {
   std::vector<Status> take_warnings() { return plans_ ? plans_->take_warnings() : std::vector<Status>(); }
 
  private:
+  explicit CublasLt(const CublasLtHost& host) : host_(host) {}
   Status check(cublasStatus_t code, const char* call, const GemmArgs& args) const {
     if (code == CUBLAS_STATUS_SUCCESS) return {};
     return internal_error("{}: {} [{}]: {}; --device cpu does without it", version(), call, product_name(args),
                           library_.GetStatusString(code));
   }
   Status describe(const GemmArgs& args, Product& product) const;
+  void forget(const Product& product) const;
   Result<std::vector<cublasLtMatmulAlgo_t>> proposals(const GemmArgs& args, const Product& product, int count) const;
   Status choose(const GemmArgs& args, const GemmSearch& search, Stream stream, const std::string& name,
                 Product& product);
@@ -120,6 +127,7 @@ class CublasLt {
   LibraryPlans& plans(const GemmSearch& search);
   bool recall(const LibraryPlan& plan, Product& product) const;
 
+  const CublasLtHost& host_;
   Library library_{};
   cublasLtHandle_t handle_ = nullptr;
   std::byte* workspace_ = nullptr;
@@ -130,17 +138,27 @@ class CublasLt {
   std::unordered_map<std::string, Product> products_;
 };
 
-Result<std::unique_ptr<CublasLt>> CublasLt::open() {
-  auto opened = std::make_unique<CublasLt>();
+Result<std::unique_ptr<CublasLt>> CublasLt::open(const CublasLtHost& host) {
+  std::unique_ptr<CublasLt> opened(new CublasLt(host));
   ESPARSE_ASSIGN_OR_RETURN(opened->library_, open_library());
   opened->version_ = opened->library_.GetVersion();
-  int ordinal = 0;
-  cudaGetDevice(&ordinal);
-  ESPARSE_ASSIGN_OR_RETURN(opened->device_, cuda_runtime().open(ordinal));
+  ESPARSE_ASSIGN_OR_RETURN(opened->device_, host.current_device());
   if (const cublasStatus_t code = opened->library_.Create(&opened->handle_); code != CUBLAS_STATUS_SUCCESS)
     return internal_error("{}: cublasLtCreate: {}", opened->version(), opened->library_.GetStatusString(code));
-  ESPARSE_ASSIGN_OR_RETURN(opened->workspace_, cuda_runtime().allocate(kWorkspaceBytes));
+  ESPARSE_ASSIGN_OR_RETURN(opened->workspace_, host.runtime->allocate(kWorkspaceBytes));
   return opened;
+}
+
+CublasLt::~CublasLt() {
+  for (auto& [name, product] : products_) forget(product);
+  if (workspace_ != nullptr) host_.runtime->release(workspace_);
+  if (handle_ != nullptr) library_.Destroy(handle_);
+}
+
+void CublasLt::forget(const Product& product) const {
+  for (const cublasLtMatrixLayout_t layout : {product.w, product.x, product.y})
+    if (layout != nullptr) library_.MatrixLayoutDestroy(layout);
+  if (product.operation != nullptr) library_.MatmulDescDestroy(product.operation);
 }
 
 Status CublasLt::describe(const GemmArgs& args, Product& product) const {
@@ -210,15 +228,17 @@ Result<cublasLtMatmulAlgo_t> CublasLt::measure(const GemmArgs& args, Stream stre
                                                std::span<const cublasLtMatmulAlgo_t> candidates,
                                                double& seconds) const {
   const int64_t bytes = args.tokens * args.y_stride * element_bytes(args.y_type);
-  ESPARSE_ASSIGN_OR_RETURN(std::byte * memory, cuda_runtime().allocate(bytes));
-  const std::unique_ptr<std::byte, void (*)(std::byte*)> y(memory, [](std::byte* m) { cuda_runtime().release(m); });
+  const Runtime& runtime = *host_.runtime;
+  ESPARSE_ASSIGN_OR_RETURN(std::byte* const memory, runtime.allocate(bytes));
+  const auto release = [&runtime](std::byte* m) { runtime.release(m); };
+  const std::unique_ptr<std::byte, decltype(release)> y(memory, release);
   std::vector<std::function<Status()>> runs;
   for (const cublasLtMatmulAlgo_t& candidate : candidates)
     runs.push_back([&args, &product, &candidate, &y, stream, this] {
       return check(run(args, product, candidate, y.get(), false, stream), "cublasLtMatmul", args);
     });
   const int64_t flush = std::max(kFlushBytes, 2 * device_.l2_bytes);
-  ESPARSE_ASSIGN_OR_RETURN(const std::vector<double> times, time_cold(cuda_runtime(), stream, flush, runs, kRounds));
+  ESPARSE_ASSIGN_OR_RETURN(const std::vector<double> times, time_cold(runtime, stream, flush, runs, kRounds));
   const auto best = std::min_element(times.begin(), times.end());
   seconds = *best;
   return candidates[static_cast<size_t>(best - times.begin())];
@@ -255,9 +275,7 @@ Status CublasLt::choose(const GemmArgs& args, const GemmSearch& search, Stream s
   ESPARSE_ASSIGN_OR_RETURN(const std::vector<cublasLtMatmulAlgo_t> candidates,
                            proposals(args, product, wanted ? kProposals : 1));
   product.algorithm = candidates.front();
-  cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-  cudaStreamIsCapturing(static_cast<cudaStream_t>(stream), &capture);
-  if (!wanted || capture != cudaStreamCaptureStatusNone) return {};
+  if (!wanted || host_.is_capturing(stream)) return {};
   double seconds = 0;
   const auto best = measure(args, stream, product, candidates, seconds);
   if (!best.ok() || seconds > 1e6) return best.status().kind() == StatusKind::out_of_memory ? Status() : best.status();
@@ -277,9 +295,7 @@ Status CublasLt::multiply(const GemmArgs& args, const GemmSearch& search, Stream
     Status made = describe(args, product);
     if (made.ok()) made = choose(args, search, stream, name, product);
     if (!made.ok()) {
-      for (const cublasLtMatrixLayout_t layout : {product.w, product.x, product.y})
-        if (layout != nullptr) library_.MatrixLayoutDestroy(layout);
-      if (product.operation != nullptr) library_.MatmulDescDestroy(product.operation);
+      forget(product);
       products_.erase(place);
       return made;
     }
@@ -295,6 +311,7 @@ Status CublasLt::multiply(const GemmArgs& args, const GemmSearch& search, Stream
 
 class CublasLtGemm final : public GemmLibrary {
  public:
+  explicit CublasLtGemm(CublasLtHost host) : host_(std::move(host)) {}
   Status gemm(const GemmArgs& args, Stream stream) const override {
     const std::scoped_lock lock(mutex_);
     if (args.y_type != args.type && args.y_type != Element::f32)
@@ -319,20 +336,37 @@ class CublasLtGemm final : public GemmLibrary {
  private:
   Status open() const {
     if (library_) return {};
-    ESPARSE_ASSIGN_OR_RETURN(library_, CublasLt::open());
+    ESPARSE_ASSIGN_OR_RETURN(library_, CublasLt::open(host_));
     return {};
   }
 
+  const CublasLtHost host_;
   mutable std::mutex mutex_;
   mutable GemmSearch search_;
-  mutable std::unique_ptr<CublasLt> library_;  // when it is first needed; until the program ends, as the driver may be
-                                               // gone before the destructors of statics run
+  mutable std::unique_ptr<CublasLt> library_;  // when it is first needed
 };
+
+Result<DeviceInfo> current_device() {
+  int ordinal = 0;
+  cudaGetDevice(&ordinal);
+  return cuda_runtime().open(ordinal);
+}
+
+bool is_capturing(Stream stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  cudaStreamIsCapturing(static_cast<cudaStream_t>(stream), &status);
+  return status != cudaStreamCaptureStatusNone;
+}
 
 }  // namespace
 
+std::unique_ptr<GemmLibrary> make_cublaslt_gemm(CublasLtHost host) {
+  return std::make_unique<CublasLtGemm>(std::move(host));
+}
+
+// Until the program ends: the driver may be gone before the destructors of statics run.
 const GemmLibrary& cublaslt_gemm() {
-  static const auto* library = new CublasLtGemm;
+  static const GemmLibrary* library = make_cublaslt_gemm({&cuda_runtime(), current_device, is_capturing}).release();
   return *library;
 }
 

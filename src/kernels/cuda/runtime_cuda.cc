@@ -2,10 +2,10 @@
 
 #include <cuda_runtime_api.h>
 
+#include "kernels/cuda/driver.h"
+
 namespace esparse::cuda {
 namespace {
-
-std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
 
 Status failure(std::string_view call, cudaError_t code) {
   cudaGetLastError();  // the next call starts clean
@@ -104,32 +104,14 @@ class CudaRuntime final : public Runtime {
   void destroy_graph(Graph graph) const override { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)); }
 };
 
-// What the driver, or its absence, allows.
-Result<int> usable_driver() {
-  int driver = 0, built_for = 0;
+Result<DeviceInfo> CudaRuntime::open(int ordinal) const {
+  int driver = 0, built_for = 0, count = 0;
   cudaDriverGetVersion(&driver);
   cudaRuntimeGetVersion(&built_for);
-  if (driver == 0)
-    return unsupported(
-        "--device cuda: this machine has no NVIDIA driver; use --device cpu, or install a driver for CUDA {}",
-        version_text(built_for));
-  if (driver / 1000 < built_for / 1000)
-    return unsupported(
-        "--device cuda: expected a driver for CUDA {} or newer, got one for CUDA {}; update the driver or use "
-        "--device cpu",
-        version_text(built_for / 1000 * 1000), version_text(driver));
-  return driver;
-}
-
-Result<DeviceInfo> CudaRuntime::open(int ordinal) const {
-  ESPARSE_ASSIGN_OR_RETURN(const int driver, usable_driver());
-  int count = 0;
-  if (const cudaError_t code = cudaGetDeviceCount(&count); code != cudaSuccess || count == 0) {
-    cudaGetLastError();
-    return unsupported("--device cuda: the driver finds no GPU ({}); use --device cpu", cudaGetErrorString(code));
-  }
-  if (ordinal < 0 || ordinal >= count)
-    return invalid_argument("--device cuda:{}: this machine has {} GPU(s), counted from 0", ordinal, count);
+  ESPARSE_RETURN_IF_ERROR(check_driver(driver, built_for));
+  const cudaError_t counted = cudaGetDeviceCount(&count);
+  cudaGetLastError();  // the next call starts clean
+  ESPARSE_RETURN_IF_ERROR(check_gpu_count(count, counted == cudaSuccess ? "" : cudaGetErrorString(counted), ordinal));
   ESPARSE_CUDA_RETURN(cudaSetDevice(ordinal));
   cudaDeviceProp properties{};
   ESPARSE_CUDA_RETURN(cudaGetDeviceProperties(&properties, ordinal));

@@ -1,7 +1,6 @@
 #include "kernels/cuda/sparse_cusparselt.h"
 
 #include <cuda_runtime_api.h>
-#include <cusparse.h>
 #include <cusparseLt.h>
 
 #include <cstring>

@@ -75,12 +75,18 @@ const Backend& emulated_backend() {
   static const Backend backend = [] {
     Backend result;
     result.name = "emulated", result.runtime = &runtime, result.gemm = &emulated_gemm();
-    result.sparse_library = &emulated_sparse_library();
+    result.attention = &emulated::attention_kernels();
     result.elementwise = &emulated::elementwise_kernels();
+    result.heads = &emulated::head_kernels();
+    result.sparse_library = &emulated_sparse_library();
     result.few_linear = &emulated::few_linear_kernels();
     result.few_bits = &emulated::few_bits_kernels();
     result.prefill_linear = &emulated::prefill_linear_kernels();
     result.linear_parts = &emulated::linear_parts_kernels();
+    result.tokens = &emulated::token_kernels();
+    result.shuffle = &emulated::shuffle_kernels();
+    result.obs = &emulated::obs_kernels();
+    result.statistics = &emulated::statistics_kernels();
     return result;
   }();
   return backend;
