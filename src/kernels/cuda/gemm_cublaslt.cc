@@ -1,7 +1,6 @@
 #include "kernels/cuda/gemm_cublaslt.h"
 
 #include <cublasLt.h>
-#include <cuda_runtime_api.h>
 
 #include <algorithm>
 #include <array>
@@ -97,7 +96,7 @@ struct Product {
 
 class CublasLt {
  public:
-  static Result<std::unique_ptr<CublasLt>> open(const CublasLtHost& host);
+  static Result<std::unique_ptr<CublasLt>> open(const LibraryHost& host);
   CublasLt(const CublasLt&) = delete;
   CublasLt& operator=(const CublasLt&) = delete;
   ~CublasLt();
@@ -109,7 +108,7 @@ class CublasLt {
   std::vector<Status> take_warnings() { return plans_ ? plans_->take_warnings() : std::vector<Status>(); }
 
  private:
-  explicit CublasLt(const CublasLtHost& host) : host_(host) {}
+  explicit CublasLt(const LibraryHost& host) : host_(host) {}
   Status check(cublasStatus_t code, const char* call, const GemmArgs& args) const {
     if (code == CUBLAS_STATUS_SUCCESS) return {};
     return internal_error("{}: {} [{}]: {}; --device cpu does without it", version(), call, product_name(args),
@@ -127,7 +126,7 @@ class CublasLt {
   LibraryPlans& plans(const GemmSearch& search);
   bool recall(const LibraryPlan& plan, Product& product) const;
 
-  const CublasLtHost& host_;
+  const LibraryHost& host_;
   Library library_{};
   cublasLtHandle_t handle_ = nullptr;
   std::byte* workspace_ = nullptr;
@@ -138,7 +137,7 @@ class CublasLt {
   std::unordered_map<std::string, Product> products_;
 };
 
-Result<std::unique_ptr<CublasLt>> CublasLt::open(const CublasLtHost& host) {
+Result<std::unique_ptr<CublasLt>> CublasLt::open(const LibraryHost& host) {
   std::unique_ptr<CublasLt> opened(new CublasLt(host));
   ESPARSE_ASSIGN_OR_RETURN(opened->library_, open_library());
   opened->version_ = opened->library_.GetVersion();
@@ -311,7 +310,7 @@ Status CublasLt::multiply(const GemmArgs& args, const GemmSearch& search, Stream
 
 class CublasLtGemm final : public GemmLibrary {
  public:
-  explicit CublasLtGemm(CublasLtHost host) : host_(std::move(host)) {}
+  explicit CublasLtGemm(LibraryHost host) : host_(std::move(host)) {}
   Status gemm(const GemmArgs& args, Stream stream) const override {
     const std::scoped_lock lock(mutex_);
     if (args.y_type != args.type && args.y_type != Element::f32)
@@ -340,33 +339,21 @@ class CublasLtGemm final : public GemmLibrary {
     return {};
   }
 
-  const CublasLtHost host_;
+  const LibraryHost host_;
   mutable std::mutex mutex_;
   mutable GemmSearch search_;
   mutable std::unique_ptr<CublasLt> library_;  // when it is first needed
 };
 
-Result<DeviceInfo> current_device() {
-  int ordinal = 0;
-  cudaGetDevice(&ordinal);
-  return cuda_runtime().open(ordinal);
-}
-
-bool is_capturing(Stream stream) {
-  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  cudaStreamIsCapturing(static_cast<cudaStream_t>(stream), &status);
-  return status != cudaStreamCaptureStatusNone;
-}
-
 }  // namespace
 
-std::unique_ptr<GemmLibrary> make_cublaslt_gemm(CublasLtHost host) {
+std::unique_ptr<GemmLibrary> make_cublaslt_gemm(LibraryHost host) {
   return std::make_unique<CublasLtGemm>(std::move(host));
 }
 
 // Until the program ends: the driver may be gone before the destructors of statics run.
 const GemmLibrary& cublaslt_gemm() {
-  static const GemmLibrary* library = make_cublaslt_gemm({&cuda_runtime(), current_device, is_capturing}).release();
+  static const GemmLibrary* library = make_cublaslt_gemm(cuda_library_host()).release();
   return *library;
 }
 

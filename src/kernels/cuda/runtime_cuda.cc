@@ -133,4 +133,18 @@ const Runtime& cuda_runtime() {
   return runtime;
 }
 
+LibraryHost cuda_library_host() {
+  const auto current_device = [] {
+    int ordinal = 0;
+    cudaGetDevice(&ordinal);
+    return cuda_runtime().open(ordinal);
+  };
+  const auto is_capturing = [](Stream stream) {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    cudaStreamIsCapturing(stream_of(stream), &status);
+    return status != cudaStreamCaptureStatusNone;
+  };
+  return {&cuda_runtime(), current_device, is_capturing};
+}
+
 }  // namespace esparse::cuda

@@ -1,6 +1,5 @@
 #include "kernels/cuda/sparse_cusparselt.h"
 
-#include <cuda_runtime_api.h>
 #include <cusparseLt.h>
 
 #include <cstring>
@@ -69,17 +68,18 @@ cudaDataType data_type(Element type) { return type == Element::f16 ? CUDA_R_16F 
 
 class Memory {
  public:
-  Memory() = default;
+  explicit Memory(const Runtime& runtime) : runtime_(runtime) {}
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
   ~Memory() {
-    if (data_ != nullptr) cuda_runtime().release(data_);
+    if (data_ != nullptr) runtime_.release(data_);
   }
+  // To at least so many; what stood there is lost.
   Status grow(size_t bytes) {
     if (bytes <= bytes_) return {};
-    if (data_ != nullptr) cuda_runtime().release(std::exchange(data_, nullptr));
+    if (data_ != nullptr) runtime_.release(std::exchange(data_, nullptr));
     bytes_ = 0;
-    ESPARSE_ASSIGN_OR_RETURN(data_, cuda_runtime().allocate(static_cast<int64_t>(bytes)));
+    ESPARSE_ASSIGN_OR_RETURN(data_, runtime_.allocate(static_cast<int64_t>(bytes)));
     bytes_ = bytes;
     return {};
   }
@@ -87,11 +87,13 @@ class Memory {
   size_t bytes() const { return bytes_; }
 
  private:
+  const Runtime& runtime_;
   std::byte* data_ = nullptr;
   size_t bytes_ = 0;
 };
 
 struct Weight final : LibraryWeight {
+  explicit Weight(const Runtime& runtime) : memory(runtime) {}
   int64_t bytes() const override { return static_cast<int64_t>(memory.bytes()); }
 
   int64_t out = 0, in = 0;
@@ -102,6 +104,8 @@ struct Weight final : LibraryWeight {
 // What a product of one shape needs, w [out, in] being the library's sparse A, x its B, transposed, and y, in columns,
 // its C and D.
 struct Plan {
+  explicit Plan(const Runtime& runtime) : workspace(runtime) {}
+
   cusparseLtMatDescriptor_t w{}, x{}, y{};
   cusparseLtMatmulDescriptor_t operation{};
   cusparseLtMatmulAlgSelection_t selection{};
@@ -121,16 +125,17 @@ constexpr std::pair<cusparseLtMatmulAlgAttribute_t, int32_t Choice::*> kChoiceFi
 
 class CusparseLt {
  public:
-  static Result<std::unique_ptr<CusparseLt>> open();
+  static Result<std::unique_ptr<CusparseLt>> open(const LibraryHost& host);
 
   Result<std::unique_ptr<LibraryWeight>> compress(const void* w, int64_t out, int64_t in, Element type, Stream stream);
   Status multiply(const Weight& weight, const LibraryProduct& product, const GemmSearch& search, Stream stream);
   std::string version() const {
-    return fmt::format("cuSPARSELt {}.{}.{}", version_ / 1000, version_ % 1000 / 100, version_ % 100);
+    return fmt::format("cuSPARSELt {}.{}.{}", version_ / 1000000, version_ % 1000000 / 100, version_ % 100);
   }
   std::vector<Status> take_warnings() { return plans_ ? plans_->take_warnings() : std::vector<Status>(); }
 
  private:
+  explicit CusparseLt(const LibraryHost& host) : host_(host) {}
   Status check(cusparseStatus_t code, const char* call, std::string_view what) const {
     if (code == CUSPARSE_STATUS_SUCCESS) return {};
     return internal_error("{}: {} [{}]: {}", version(), call, what, library_.GetErrorString(code));
@@ -145,6 +150,7 @@ class CusparseLt {
                                 const std::string& name, Plan& plan);
   Status finish(const std::string& name, Plan& plan);
 
+  const LibraryHost& host_;
   Library library_{};
   cusparseLtHandle_t handle_{};
   int version_ = 0;
@@ -154,12 +160,10 @@ class CusparseLt {
   std::map<std::string, Plan> products_;
 };
 
-Result<std::unique_ptr<CusparseLt>> CusparseLt::open() {
-  auto opened = std::make_unique<CusparseLt>();
+Result<std::unique_ptr<CusparseLt>> CusparseLt::open(const LibraryHost& host) {
+  std::unique_ptr<CusparseLt> opened(new CusparseLt(host));
   ESPARSE_ASSIGN_OR_RETURN(opened->library_, open_library());
-  int ordinal = 0;
-  cudaGetDevice(&ordinal);
-  ESPARSE_ASSIGN_OR_RETURN(opened->device_, cuda_runtime().open(ordinal));
+  ESPARSE_ASSIGN_OR_RETURN(opened->device_, host.current_device());
   ESPARSE_RETURN_IF_ERROR(
       opened->check(opened->library_.Init(&opened->handle_), "cusparseLtInit", opened->device_.name));
   ESPARSE_RETURN_IF_ERROR(opened->check(opened->library_.GetVersion(&opened->handle_, &opened->version_),
@@ -180,27 +184,27 @@ Result<std::unique_ptr<LibraryWeight>> CusparseLt::compress(const void* w, int64
   const auto cuda_stream = static_cast<cudaStream_t>(stream);
   cusparseLtMatDescriptor_t descriptor{};
   ESPARSE_RETURN_IF_ERROR(describe_weight(out, in, type, descriptor, what));
-  Memory invalid, scratch;
+  Memory invalid(*host_.runtime), scratch(*host_.runtime);
   ESPARSE_RETURN_IF_ERROR(invalid.grow(sizeof(int)));
   ESPARSE_RETURN_IF_ERROR(check(library_.SpMMAPruneCheck2(&handle_, &descriptor, 1, CUSPARSE_OPERATION_NON_TRANSPOSE, w,
                                                           reinterpret_cast<int*>(invalid.data()), cuda_stream),
                                 "cusparseLtSpMMAPruneCheck2", what));
   int is_invalid = 0;
   ESPARSE_RETURN_IF_ERROR(
-      cuda_runtime().copy_to_host(reinterpret_cast<std::byte*>(&is_invalid), invalid.data(), sizeof(int), stream));
+      host_.runtime->copy_to_host(reinterpret_cast<std::byte*>(&is_invalid), invalid.data(), sizeof(int), stream));
   if (is_invalid != 0)
     return invalid_argument("{}: expected a 2:4 weight, got more values in a group [{}]", version(), what);
   size_t bytes = 0, scratch_bytes = 0;
   ESPARSE_RETURN_IF_ERROR(check(library_.SpMMACompressedSize2(&handle_, &descriptor, &bytes, &scratch_bytes),
                                 "cusparseLtSpMMACompressedSize2", what));
-  auto weight = std::make_unique<Weight>();
+  auto weight = std::make_unique<Weight>(*host_.runtime);
   weight->out = out, weight->in = in, weight->type = type;
   ESPARSE_RETURN_IF_ERROR(weight->memory.grow(bytes));
   ESPARSE_RETURN_IF_ERROR(scratch.grow(scratch_bytes));
   ESPARSE_RETURN_IF_ERROR(check(library_.SpMMACompress2(&handle_, &descriptor, 1, CUSPARSE_OPERATION_NON_TRANSPOSE, w,
                                                         weight->memory.data(), scratch.data(), cuda_stream),
                                 "cusparseLtSpMMACompress2", what));
-  ESPARSE_RETURN_IF_ERROR(cuda_runtime().synchronize(stream));  // scratch goes
+  ESPARSE_RETURN_IF_ERROR(host_.runtime->synchronize(stream));  // scratch goes
   return std::unique_ptr<LibraryWeight>(std::move(weight));
 }
 
@@ -249,7 +253,7 @@ bool CusparseLt::recall(const std::string& name, Plan& plan) {
 // the plan and in the result.
 Result<Choice> CusparseLt::search_fastest(const Weight& weight, const LibraryProduct& product, Stream stream,
                                           const std::string& name, Plan& plan) {
-  Memory y;
+  Memory y(*host_.runtime);
   ESPARSE_RETURN_IF_ERROR(y.grow(static_cast<size_t>(product.tokens * product.y_stride * 2)));
   auto cuda_stream = static_cast<cudaStream_t>(stream);
   const float one = 1, zero = 0;
@@ -257,7 +261,7 @@ Result<Choice> CusparseLt::search_fastest(const Weight& weight, const LibraryPro
       check(library_.MatmulSearch(&handle_, &plan.plan, &one, weight.memory.data(), product.x, &zero, y.data(),
                                   y.data(), plan.workspace.data(), &cuda_stream, 1),
             "cusparseLtMatmulSearch", name));
-  ESPARSE_RETURN_IF_ERROR(cuda_runtime().synchronize(stream));
+  ESPARSE_RETURN_IF_ERROR(host_.runtime->synchronize(stream));
   Choice choice;
   for (const auto& [attribute, field] : kChoiceFields)
     ESPARSE_RETURN_IF_ERROR(
@@ -277,9 +281,7 @@ Status CusparseLt::choose(const Weight& weight, const LibraryProduct& product, c
   if (recall(name, plan) && finish(name, plan).ok()) return {};
   ESPARSE_RETURN_IF_ERROR(make_plan(weight, product, name, plan));
   ESPARSE_RETURN_IF_ERROR(finish(name, plan));
-  cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-  cudaStreamIsCapturing(static_cast<cudaStream_t>(stream), &capture);
-  if (capture != cudaStreamCaptureStatusNone) return {};
+  if (host_.is_capturing(stream)) return {};
   ESPARSE_ASSIGN_OR_RETURN(const Choice choice, search_fastest(weight, product, stream, name, plan));
   const auto* bytes = reinterpret_cast<const uint8_t*>(&choice);
   size_t workspace = 0;
@@ -295,7 +297,7 @@ Status CusparseLt::multiply(const Weight& weight, const LibraryProduct& product,
   const std::string name =
       fmt::format("{}x{}x{} {} strides {} {}", product.tokens, weight.in, weight.out,
                   weight.type == Element::f16 ? "f16" : "bf16", product.x_stride, product.y_stride);
-  const auto [place, is_new] = products_.try_emplace(name + (search.measure ? " measured" : ""));
+  const auto [place, is_new] = products_.try_emplace(name + (search.measure ? " measured" : ""), *host_.runtime);
   Plan& plan = place->second;
   if (is_new)
     if (Status made = choose(weight, product, search, stream, name, plan); !made.ok()) {
@@ -311,6 +313,7 @@ Status CusparseLt::multiply(const Weight& weight, const LibraryProduct& product,
 
 class CusparseLtLibrary final : public SparseLibrary {
  public:
+  explicit CusparseLtLibrary(LibraryHost host) : host_(std::move(host)) {}
   Result<std::string> version() const override {
     const std::scoped_lock lock(mutex_);
     ESPARSE_RETURN_IF_ERROR(open());
@@ -341,10 +344,11 @@ class CusparseLtLibrary final : public SparseLibrary {
  private:
   Status open() const {
     if (library_) return {};
-    ESPARSE_ASSIGN_OR_RETURN(library_, CusparseLt::open());
+    ESPARSE_ASSIGN_OR_RETURN(library_, CusparseLt::open(host_));
     return {};
   }
 
+  const LibraryHost host_;
   mutable std::mutex mutex_;
   mutable GemmSearch search_;
   mutable std::unique_ptr<CusparseLt> library_;
@@ -352,8 +356,13 @@ class CusparseLtLibrary final : public SparseLibrary {
 
 }  // namespace
 
+std::unique_ptr<SparseLibrary> make_cusparselt(LibraryHost host) {
+  return std::make_unique<CusparseLtLibrary>(std::move(host));
+}
+
+// Until the program ends: the driver may be gone before the destructors of statics run.
 const SparseLibrary& cusparselt() {
-  static const auto* library = new CusparseLtLibrary;  // until the program ends: the driver may be gone before statics
+  static const SparseLibrary* library = make_cusparselt(cuda_library_host()).release();
   return *library;
 }
 

@@ -23,6 +23,8 @@ class AbsentLibrary final : public SparseLibrary {
 
 }  // namespace
 
+std::unique_ptr<SparseLibrary> make_cusparselt(LibraryHost) { return std::make_unique<AbsentLibrary>(); }
+
 const SparseLibrary& cusparselt() {
   static const AbsentLibrary library;
   return library;
