@@ -103,12 +103,13 @@ Result<BlockStatistics> Calibration::gather(const DecoderBlock& block, const Dec
   ESPARSE_CHECK(!cross || (job.sites.size() == 1 && dense_states_.has_value()));
   ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<BlockGathering> gathering, runner_->gather(std::move(job)));
 
-  ESPARSE_RETURN_IF_ERROR(for_each_window([&](int64_t window, MatrixView<float> hidden) -> Status {
+  const auto add = [&](int64_t window, MatrixView<float> hidden) -> Status {
     if (!cross) return gathering->add(hidden, {});
     Matrix<float> dense_hidden(hidden.rows, hidden.cols);
     ESPARSE_RETURN_IF_ERROR(dense_states_->read(window, dense_hidden.view()));
     return gathering->add(hidden, dense_hidden.view());
-  }));
+  };
+  ESPARSE_RETURN_IF_ERROR(for_each_window(add));
   if (entropy) {
     ESPARSE_RETURN_IF_ERROR(gathering->begin_counting());
     ESPARSE_RETURN_IF_ERROR(
