@@ -46,9 +46,9 @@ Gathered gather(const SiteRequest& request, Element type) {
   GpuSiteStatistics gpu(*device, request, total_tokens());
   SiteStatistics cpu(request, total_tokens());
   std::vector<DeviceMatrix> windows;
-  for (size_t w = 0; w < kWindows.size(); ++w)
+  for (unsigned w = 0; w < kWindows.size(); ++w)
     windows.emplace_back(*device, random_inputs(kWindows[w], kChannels, w), type);
-  for (size_t w = 0; w < kWindows.size(); ++w) {
+  for (unsigned w = 0; w < kWindows.size(); ++w) {
     EXPECT_OK(gpu.add(windows[w].rows()));
     cpu.add(windows[w].rounded().view());
     if (!request.needs.cross) continue;

@@ -7,6 +7,7 @@
 
 #include "base/parallel.h"
 #include "eval/perplexity.h"
+#include "model/cpu_engine.h"
 #include "prune/golden_models.h"
 
 namespace esparse {
