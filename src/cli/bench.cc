@@ -73,8 +73,9 @@ Status BenchCommand::check_options() const {
   for (const char* name : {"--shapes", "--pattern", "--tokens", "--dtype"})
     if (whole_model && app->get_option(name)->count() > 0)
       return invalid_argument("{}: is for single linears, not for a model", name);
-  for (const char* name : {"--prompt-tokens", "--gen-tokens", "--against", "--plan-cache", "--default-plan"})
+  for (const char* name : {"--prompt-tokens", "--gen-tokens", "--against", "--plan-cache", "--default-plan", "--sparse-library"})
     if (!whole_model && app->get_option(name)->count() > 0) return invalid_argument("{}: needs a MODEL", name);
+  ESPARSE_RETURN_IF_ERROR(check_plan_options(plan, device.on_gpu()));
   return check_isa_choice();
 }
 
@@ -123,7 +124,7 @@ Result<EngineSubject> BenchCommand::open_subject(const std::string& path, std::s
   ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Model> uploaded, Model::load(std::move(checkpoint)));
   EngineSubject subject;
   subject.name = path;
-  ESPARSE_ASSIGN_OR_RETURN(subject.engine, engine_on(std::move(gpu), *uploaded));
+  ESPARSE_ASSIGN_OR_RETURN(subject.engine, engine_on(std::move(gpu), *uploaded, gpu_options(plan)));
   return subject;
 }
 

@@ -42,11 +42,12 @@ Result<std::unique_ptr<Device>> DeviceOption::open() const {
   return Device::open(*backend, ordinal_of(name_));
 }
 
-Result<std::unique_ptr<Engine>> engine_on(std::unique_ptr<Device> device, const Model& model) {
+Result<std::unique_ptr<Engine>> engine_on(std::unique_ptr<Device> device, const Model& model,
+                                          const GpuEngineOptions& options) {
   if (device == nullptr) return std::unique_ptr<Engine>(std::make_unique<CpuEngine>(model));
   const bool rounds = !model.blocks().empty() && model.blocks()[0].down.dtype() == DType::f32;
   if (rounds) std::fprintf(stderr, "The weights are f32; %s gets them as bf16\n", device->info().name.c_str());
-  ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<GpuEngine> engine, GpuEngine::create(std::move(device), model));
+  ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<GpuEngine> engine, GpuEngine::create(std::move(device), model, options));
   return std::unique_ptr<Engine>(std::move(engine));
 }
 

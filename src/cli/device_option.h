@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "gpu/device.h"
+#include "gpu/gpu_engine.h"
 #include "model/engine.h"
 
 namespace esparse {
@@ -26,6 +27,7 @@ class DeviceOption {
 
 // Runs `model` there; null: on the CPU, where the model must live as long as the engine. Says on standard error what a
 // GPU changes in the weights.
-Result<std::unique_ptr<Engine>> engine_on(std::unique_ptr<Device> device, const Model& model);
+Result<std::unique_ptr<Engine>> engine_on(std::unique_ptr<Device> device, const Model& model,
+                                          const GpuEngineOptions& options = {});
 
 }  // namespace esparse

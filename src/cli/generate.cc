@@ -31,11 +31,12 @@ double rate(double count, double seconds) { return seconds > 0 ? count / seconds
 Status GenerateCommand::run() const {
   set_thread_count(common.threads);
   ESPARSE_RETURN_IF_ERROR(options.sampling.validate());
+  ESPARSE_RETURN_IF_ERROR(check_plan_options(plan, device.on_gpu()));
   ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<Device> gpu, device.open());
   ESPARSE_ASSIGN_OR_RETURN(Session session, open_session(model, tokenizer, gpu ? OpenFor::upload : OpenFor::running));
   const cuda::Backend* backend = gpu ? &gpu->backend() : nullptr;
   gpu ? prepare_gpu(*gpu, plan) : void(prepare_model(*session.model, plan));
-  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, engine_on(std::move(gpu), *session.model));
+  ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, engine_on(std::move(gpu), *session.model, gpu_options(plan)));
   GenerateOptions chosen = options;
   chosen.stop_at_eos = !ignore_eos;
   chosen.kv_dtype = kv_dtype == "f32" ? DType::f32 : kv_dtype == "bf16" ? DType::bf16 : DType::f16;

@@ -4,6 +4,8 @@
 
 #include "base/parallel.h"
 #include "cli/commands.h"
+#include "cli/device_option.h"
+#include "cli/gpu_plan_table.h"
 #include "cli/model_report.h"
 #include "cli/plan_options.h"
 #include "cli/plan_table.h"
@@ -19,11 +21,13 @@ namespace {
 struct InspectCommand {
   CommonOptions common;
   PlanOptions plan;
+  DeviceOption device;
   std::string model, html;
   bool show_plan = false;
 
   Status run() const;
   Status run_plan(Checkpoint checkpoint) const;
+  Status run_gpu_plan(std::unique_ptr<Device> gpu, const Model& loaded) const;
 };
 
 std::string shape_text(const std::vector<int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
@@ -58,13 +62,28 @@ Json to_json(const Inventory& inventory, int64_t file_bytes) {
 }
 
 Status InspectCommand::run_plan(Checkpoint checkpoint) const {
+  ESPARSE_ASSIGN_OR_RETURN(std::unique_ptr<Device> gpu, device.open());
   ESPARSE_ASSIGN_OR_RETURN(const std::unique_ptr<Model> loaded, Model::load(std::move(checkpoint)));
+  if (gpu) return run_gpu_plan(std::move(gpu), *loaded);
   const PlanTable table = prepare_model(*loaded, plan);
   return print_out(common.json ? plan_json(*loaded, table).dump() + "\n" : plan_text(*loaded, table));
 }
 
+Status InspectCommand::run_gpu_plan(std::unique_ptr<Device> gpu, const Model& loaded) const {
+  prepare_gpu(*gpu, plan);
+  const cuda::DeviceInfo info = gpu->info();
+  const cuda::Backend& backend = gpu->backend();
+  ESPARSE_ASSIGN_OR_RETURN(const auto engine, GpuEngine::create(std::move(gpu), loaded, gpu_options(plan)));
+  show_plan_warnings(backend);
+  return print_out(common.json ? gpu_plan_json(info, engine->plans()).dump() + "\n"
+                               : gpu_plan_text(info, engine->plans()));
+}
+
 Status InspectCommand::run() const {
   set_thread_count(common.threads);
+  ESPARSE_RETURN_IF_ERROR(check_plan_options(plan, device.on_gpu()));
+  if (device.on_gpu() && (!show_plan || plan.use_default))
+    return invalid_argument("--device: is for --plan, and without --default-plan");
   ESPARSE_ASSIGN_OR_RETURN(Checkpoint checkpoint, open_checkpoint(model));
   if (show_plan) return run_plan(std::move(checkpoint));
   if (!html.empty()) {
@@ -106,12 +125,14 @@ CommandBody add_inspect_command(CLI::App& app) {
       "times as fast as dense it is");
   sub->add_option("--html", command->html, "Write a report to this file: one page that needs nothing else");
   add_plan_options(*sub, command->plan);
+  command->device.add_to(*sub);
   add_json_option(*sub, command->common, "tensors and totals, or the plan");
   add_threads_option(*sub, command->common);
   sub->footer(
       "Density is the share of non-zero elements; -0.0 counts as zero. Bytes dense is the tensor stored dense in its "
       "own type.\n\n"
       "Examples:\n  esparse inspect models/novel-1m\n  esparse inspect /tmp/sparse --plan\n"
+      "  esparse inspect /tmp/sparse --plan --device cuda\n"
       "  esparse inspect /tmp/sparse --html report.html\n");
   return [command] { return command->run(); };
 }

@@ -16,6 +16,14 @@ void add_plan_options(CLI::App& app, PlanOptions& options) {
                                       "esparse/plans.json in $XDG_CACHE_HOME or ~/.cache; gpu-plans.json for a GPU)");
   app.add_flag("--default-plan", options.use_default, "Do not measure kernels: the same choice on every machine")
       ->excludes(cache);
+  app.add_flag("--sparse-library", options.sparse_library,
+               "On a GPU: give 2:4 weights a second copy, which cuSPARSELt multiplies with many tokens; takes as much "
+               "memory again as the packed weights");
+}
+
+Status check_plan_options(const PlanOptions& options, bool on_gpu) {
+  if (options.sparse_library && !on_gpu) return invalid_argument("--sparse-library: needs --device cuda");
+  return {};
 }
 
 PlanTable prepare_model(Model& model, const PlanOptions& options) {
@@ -38,6 +46,13 @@ void prepare_gpu(const Device& gpu, const PlanOptions& options) {
   if (search.measure && options.cache.empty()) search.file = cuda::default_library_plan_file();
   gpu.backend().gemm->set_search(search);
   gpu.backend().sparse_library->set_search(search);
+}
+
+GpuEngineOptions gpu_options(const PlanOptions& options) {
+  GpuEngineOptions result;
+  result.measure_plans = !options.use_default;
+  result.sparse_library = options.sparse_library;
+  return result;
 }
 
 void show_plan_warnings(const cuda::Backend& backend) {

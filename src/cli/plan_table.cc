@@ -35,12 +35,6 @@ const PlanChoice* measured(const PlanTable& table, const LinearLayer& layer, siz
                                                                                         : nullptr;
 }
 
-std::string bucket_name(size_t bucket) {
-  const int64_t first = bucket == 0 ? 1 : kTokenBuckets[bucket - 1] + 1, last = kTokenBuckets[bucket];
-  if (last == INT64_MAX) return fmt::format("{}+", first);
-  return first == last ? std::to_string(first) : fmt::format("{}-{}", first, last);
-}
-
 Cell cell(const PlanTable& table, const LinearLayer& layer, size_t bucket) {
   const std::string path(path_name(layer.plan().paths[bucket]));
   const PlanChoice* choice = measured(table, layer, bucket);
@@ -55,6 +49,12 @@ constexpr const char* kLegend =
     "expanded and multiplied as if dense. Rows without numbers were not measured (dense, or too small to matter).\n";
 
 }  // namespace
+
+std::string bucket_name(size_t bucket) {
+  const int64_t first = bucket == 0 ? 1 : kTokenBuckets[bucket - 1] + 1, last = kTokenBuckets[bucket];
+  if (last == INT64_MAX) return fmt::format("{}+", first);
+  return first == last ? std::to_string(first) : fmt::format("{}-{}", first, last);
+}
 
 std::string plan_text(const Model& model, const PlanTable& table) {
   std::vector<std::string> headings = {"linears", "out x in", "form", "type"};

@@ -9,6 +9,9 @@
 
 namespace esparse {
 
+// "1", "2-4", "65+": the token counts of one of kTokenBuckets.
+std::string bucket_name(size_t bucket);
+
 // One row for each kind of linear, one column for each bucket of token counts: the path that the model takes, and how
 // many times as fast as the best dense path it was measured to be.
 std::string plan_text(const Model& model, const PlanTable& table);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/sparse_library.h"
+
 namespace esparse {
 namespace {
 
@@ -19,9 +21,37 @@ Result<std::unique_ptr<GpuEngine>> GpuEngine::create(std::unique_ptr<Device> dev
                                                      const GpuEngineOptions& options) {
   ESPARSE_ASSIGN_OR_RETURN(GpuModel uploaded, GpuModel::upload(*device, model));
   std::unique_ptr<GpuEngine> engine(new GpuEngine(std::move(device), std::move(uploaded)));
-  const int64_t max_tokens = std::min(options.max_tokens, engine->config().max_positions);
-  ESPARSE_RETURN_IF_ERROR(engine->ensure_workspace(std::max<int64_t>(max_tokens, 1)));
+  const int64_t max_tokens = std::max<int64_t>(std::min(options.max_tokens, engine->config().max_positions), 1);
+  ESPARSE_RETURN_IF_ERROR(engine->choose_kernels(options, max_tokens));
+  ESPARSE_RETURN_IF_ERROR(engine->ensure_workspace(max_tokens));
   return engine;
+}
+
+Status GpuEngine::add_library_copies(std::span<DeviceWeight* const> weights) {
+  const cuda::SparseLibrary* library = device_->backend().sparse_library;
+  ESPARSE_RETURN_IF_ERROR(library->version().status());
+  int64_t copies = 0;
+  for (DeviceWeight* weight : weights) {
+    const int64_t before = weight->bytes();
+    const Status added = add_library_copy(*device_, *weight);
+    if (added.kind() == StatusKind::unsupported) continue;  // dense, or sides that do not suit the library
+    ESPARSE_RETURN_IF_ERROR(added);
+    model_.memory.weights += weight->bytes() - before, model_.memory.linears += weight->bytes() - before;
+    ++copies;
+  }
+  if (copies > 0) return {};
+  return unsupported("sparse library: the model has no 2:4 linear whose sides are multiples of {}",
+                     cuda::SparseLibrary::kSideMultiple);
+}
+
+Status GpuEngine::choose_kernels(const GpuEngineOptions& options, int64_t max_tokens) {
+  const std::vector<DeviceWeight*> weights = model_.linear_weights();
+  if (options.sparse_library) ESPARSE_RETURN_IF_ERROR(add_library_copies(weights));
+  if (!options.measure_plans) return {};
+  PlanMeasurementOptions measurement;
+  measurement.max_tokens = max_tokens;
+  ESPARSE_ASSIGN_OR_RETURN(plans_, measure_device_plans(*device_, weights, measurement));
+  return {};
 }
 
 EngineMemory GpuEngine::memory() const {

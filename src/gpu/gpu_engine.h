@@ -9,13 +9,16 @@
 #include "gpu/gpu_model.h"
 #include "gpu/gpu_sequence.h"
 #include "gpu/gpu_workspace.h"
+#include "gpu/plan_measurement.h"
 #include "gpu/rotary_table.h"
 #include "model/engine.h"
 
 namespace esparse {
 
 struct GpuEngineOptions {
-  int64_t max_tokens = 2048;  // of one pass; longer texts are read in parts
+  int64_t max_tokens = 2048;    // of one pass; longer texts are read in parts
+  bool measure_plans = false;   // choose kernels by measuring (plan_measurement.h); otherwise the default plan
+  bool sparse_library = false;  // give 2:4 weights that suit it a copy for the library's sparse product
 };
 
 // The same results as the CPU's up to rounding: inputs of linears, keys, values and probabilities are rounded to 16
@@ -31,6 +34,8 @@ class GpuEngine final : public Engine {
   const ModelConfig& config() const override { return model_.config; }
   std::string device_name() const override { return device_->info().name; }
   EngineMemory memory() const override;
+  // What was measured; empty without measure_plans.
+  const std::vector<DevicePlanRow>& plans() const { return plans_; }
   // Without a kv_dtype: that of the weights, bf16 or f16. f32 works, more slowly.
   Result<std::unique_ptr<Sequence>> make_sequence(const SequenceOptions& options) override;
   Result<std::unique_ptr<Sequence>> make_scratch(int64_t capacity) override;
@@ -46,6 +51,8 @@ class GpuEngine final : public Engine {
 
   GpuForward pass() { return {*device_, model_, space_}; }
   Result<std::unique_ptr<GpuSequence>> make(int64_t layers, int64_t capacity, cuda::Element type);
+  Status add_library_copies(std::span<DeviceWeight* const> weights);
+  Status choose_kernels(const GpuEngineOptions& options, int64_t max_tokens);
   Status ensure_workspace(int64_t max_tokens);
   Status ensure_hidden(GpuSequence& sequence, int64_t rows);
   // Ids and positions go to the workspace, and the blocks run; space_.hidden holds the result.
@@ -58,6 +65,7 @@ class GpuEngine final : public Engine {
 
   std::unique_ptr<Device> device_;
   GpuModel model_;
+  std::vector<DevicePlanRow> plans_;
   GpuWorkspace space_;
   int64_t workspace_version_ = 0;
   std::shared_ptr<const RotaryTable> rotary_;

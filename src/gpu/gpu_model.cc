@@ -144,6 +144,18 @@ Result<GpuModel> GpuModel::upload(Device& device, const Model& model) {
   return result;
 }
 
+std::vector<DeviceWeight*> GpuModel::linear_weights() {
+  std::vector<LinearStack*> stacks;
+  for (GpuBlock& block : blocks) stacks.insert(stacks.end(), {&block.qkv, &block.o, &block.inner, &block.down});
+  stacks.insert(stacks.end(), {&head, &project_in, &project_out});
+  std::vector<DeviceWeight*> weights;
+  for (LinearStack* stack : stacks) {
+    const auto parts = stack->weights();
+    weights.insert(weights.end(), parts.begin(), parts.end());
+  }
+  return weights;
+}
+
 int64_t GpuModel::scratch_bytes(int64_t max_tokens) const {
   int64_t most = std::max(
       {head.scratch_bytes(max_tokens), project_in.scratch_bytes(max_tokens), project_out.scratch_bytes(max_tokens)});

@@ -60,6 +60,8 @@ struct GpuModel {
   bool has_final_norm = false;
   EngineMemory memory;  // of weights; no workspace
 
+  // Of all linears: those of the blocks first, then the head and what else there is.
+  std::vector<DeviceWeight*> linear_weights();
   bool projects() const { return config.embed_size != config.hidden_size; }
   // What products of up to `max_tokens` tokens need in passing.
   int64_t scratch_bytes(int64_t max_tokens) const;

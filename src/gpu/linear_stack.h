@@ -23,6 +23,12 @@ class LinearStack {
   int64_t out_features() const { return out_features_; }
   int64_t bytes() const;  // of device memory
   int64_t scratch_bytes(int64_t max_tokens) const;
+  // Of all parts, for plans and copies.
+  std::vector<DeviceWeight*> weights() {
+    std::vector<DeviceWeight*> all;
+    for (Part& part : parts_) all.push_back(&part.weight);
+    return all;
+  }
   // The one weight of a stack of one, to be read as a table.
   const DeviceWeight& weight() const { return parts_.front().weight; }
 

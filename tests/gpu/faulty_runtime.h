@@ -1,8 +1,9 @@
-// A backend whose runtime fails when it is told to, as a GPU would.
+// A backend whose runtime fails when it is told to, as a GPU would, and whose clock says what it is told.
 #pragma once
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "kernels/cuda/test_backend.h"
 
@@ -12,7 +13,8 @@ namespace esparse::cuda {
 class FaultyRuntime final : public Runtime {
  public:
   std::optional<Status> at_synchronize, at_copy_to_host, at_open;
-  std::optional<int64_t> free;  // allocations beyond it fail
+  std::optional<int64_t> free;       // allocations beyond it fail
+  std::vector<double> measurements;  // what events say, one after another, again and again; empty: what is true
 
   FaultyRuntime() : backend_(test_backend()) { backend_.runtime = this; }
   const Backend& backend() const { return backend_; }
@@ -51,6 +53,7 @@ class FaultyRuntime final : public Runtime {
   void destroy_event(Event event) const override { real().destroy_event(event); }
   Status record(Event event, Stream stream) const override { return real().record(event, stream); }
   Result<double> seconds_between(Event first, Event second) const override {
+    if (!measurements.empty()) return measurements[next_measurement_++ % measurements.size()];
     return real().seconds_between(first, second);
   }
   Status begin_capture(Stream stream) const override { return real().begin_capture(stream); }
@@ -62,6 +65,7 @@ class FaultyRuntime final : public Runtime {
   static const Runtime& real() { return *test_backend().runtime; }
 
   Backend backend_;
+  mutable size_t next_measurement_ = 0;
 };
 
 }  // namespace esparse::cuda

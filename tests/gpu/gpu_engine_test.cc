@@ -187,6 +187,32 @@ INSTANTIATE_TEST_SUITE_P(Forms, GpuPacked, testing::Values("2:4", "4:8", "bitmap
                            return name;
                          });
 
+// Kernels chosen by measuring, and the copy for the library, change neither results nor what memory() promises.
+TEST(GpuEngine, MeasuredPlansAndCopiesGiveTheSameLogits) {
+  const auto model = load_model(kGoldenModels / "llama-bf16");
+  for (DecoderBlock& block : model->blocks())
+    for (const InputSite site : kInputSites)
+      for (LinearLayer* layer : block.linears_at(site)) pack(*layer, "2:4");
+  CpuEngine cpu(*model);
+  std::vector<int32_t> ids = golden_ids("llama-bf16", "input_ids");
+  ids.resize(9);
+  const Matrix<float> expected = logits_in_parts(cpu, ids, {9});
+  const int64_t plain_bytes = gpu_engine(*model)->memory().linears;
+  for (const bool sparse_library : {false, true}) {
+    auto device = Device::open(cuda::test_backend());
+    ASSERT_TRUE(device.ok());
+    const auto engine = GpuEngine::create(std::move(device).value(), *model,
+                                          {.max_tokens = 4, .measure_plans = true, .sparse_library = sparse_library});
+    ASSERT_TRUE(engine.ok()) << engine.status().message();
+    const auto& rows = (*engine)->plans();
+    ASSERT_FALSE(rows.empty());
+    EXPECT_EQ(rows.front().weights, std::ssize(model->blocks()));
+    EXPECT_EQ(rows.front().choices[0].times.size(), sparse_library ? 4u : 3u);
+    EXPECT_EQ((*engine)->memory().linears > plain_bytes, sparse_library);
+    EXPECT_LT(relative_difference(logits_in_parts(**engine, ids, {4, 1}), expected), kTolerance);
+  }
+}
+
 TEST(GpuEngine, RefusesAsTheCpuDoes) {
   const auto model = load_model(kGoldenModels / "llama-bf16");
   const auto gpu = gpu_engine(*model);
