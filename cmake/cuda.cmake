@@ -2,7 +2,7 @@
 # where tools/install-cuda puts it.
 set(ESPARSE_CUDA AUTO CACHE STRING "Build the GPU code: ON, OFF, or AUTO where a CUDA 13 compiler is found")
 set_property(CACHE ESPARSE_CUDA PROPERTY STRINGS AUTO ON OFF)
-set(ESPARSE_CUDA_ARCHITECTURES "80-real;89-real;90a-real;100-virtual" CACHE STRING "GPU architectures, as CMake writes them")
+set(ESPARSE_CUDA_ARCHITECTURES "75-real;80-real;89-real;90a-real;100-virtual" CACHE STRING "GPU architectures, as CMake writes them")
 set(ESPARSE_HAS_CUDA OFF)
 if(ESPARSE_CUDA STREQUAL OFF)
   return()
