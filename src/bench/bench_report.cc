@@ -11,16 +11,6 @@ double peak_share(const Machine& machine, const LinearRow& row) {
   return row.flops_per_second() / machine.flops_per_second;
 }
 
-// The engine runs what was fastest on the packed weight, which the row names; this says where that is not enough.
-std::string slower_rows(std::span<const LinearRow> rows) {
-  std::string text;
-  for (const LinearRow& row : rows)
-    if (row.speedup < 1)
-      text += fmt::format("{}, {}, {} token{}: {:.2f}x of dense; the engine uses {}, the fastest on this weight\n",
-                          row.shape.name, row.pattern, row.tokens, row.tokens == 1 ? "" : "s", row.speedup, row.kernel);
-  return text.empty() ? "" : "Slower than dense:\n" + text;
-}
-
 }  // namespace
 
 std::string linear_rows_text(const Machine& machine, std::span<const LinearRow> rows) {

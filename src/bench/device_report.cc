@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "bench/bench_report.h"
 #include "bench/device_rows.h"
 #include "report/table.h"
 
@@ -22,15 +23,6 @@ double copy_share(const DeviceMachine& machine, const DeviceRow& row) {
 }
 
 std::string microseconds(double seconds) { return fmt::format("{:.1f}", seconds * 1e6); }
-
-std::string slower_rows(std::span<const DeviceRow> rows) {
-  std::string text;
-  for (const DeviceRow& row : rows)
-    if (row.speedup < 1)
-      text += fmt::format("{}, {}, {} token{}: {:.2f}x of dense; the engine uses {}, the fastest on this weight\n",
-                          row.shape.name, row.pattern, row.tokens, row.tokens == 1 ? "" : "s", row.speedup, row.kernel);
-  return text.empty() ? "" : "Slower than dense:\n" + text;
-}
 
 }  // namespace
 
@@ -56,7 +48,7 @@ std::string device_report_text(const DeviceReport& report) {
   }
   std::string text = report.machine.line() + "\n";
   if (!report.machine.has_sparse_library) text += report.machine.sparse_library + "\n";
-  return text + table.text() + slower_rows(report.rows);
+  return text + table.text() + slower_rows(std::span<const DeviceRow>(report.rows));
 }
 
 Json device_report_json(const DeviceReport& report) {

@@ -1,9 +1,12 @@
 // What sends calibration windows through one block and gathers what its linears see: the CPU, or a GPU (gpu_prune/).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/matrix.h"
@@ -40,6 +43,40 @@ class BlockGathering {
   virtual Result<BlockStatistics> finish() = 0;
 };
 
+// "model.layers.0: site down", for errors.
+std::string site_label(const DecoderBlock& block, InputSite site);
+
+// The part of it that is the same wherever the block runs. Statistics: SiteStatistics, or what a GPU has for them.
+template <typename Statistics>
+class SiteGathering : public BlockGathering {
+ public:
+  Status begin_counting() override {
+    for (InputSite site : job_.sites)
+      if (asked(site).needs.entropy)
+        ESPARSE_RETURN_IF_ERROR(of(site).begin_counting().with_context(site_label(job_.block, site)));
+    return {};
+  }
+  Result<BlockStatistics> finish() override {
+    BlockStatistics result;
+    for (InputSite site : job_.sites) {
+      auto statistics = of(site).finish();
+      if (!statistics.ok()) return statistics.status().with_context(site_label(job_.block, site));
+      result[static_cast<size_t>(site)] = std::move(statistics).value();
+    }
+    return result;
+  }
+
+ protected:
+  explicit SiteGathering(GatherJob job) : job_(std::move(job)) {}
+  const SiteRequest& asked(InputSite site) const { return job_.request[static_cast<size_t>(site)]; }
+  Statistics& of(InputSite site) {
+    return gathered_[static_cast<size_t>(std::ranges::find(job_.sites, site) - job_.sites.begin())];
+  }
+
+  GatherJob job_;
+  std::vector<Statistics> gathered_;  // by job_.sites; filled by whoever derives
+};
+
 // Sends hidden states [tokens, hidden_size] of one window through a block, in place.
 class BlockForward {
  public:
@@ -57,8 +94,5 @@ class BlockRunner {
 
 // On the CPU, in f32; the same bits for any thread count. `longest_window` in tokens.
 std::unique_ptr<BlockRunner> make_cpu_block_runner(const Model& model, int64_t longest_window);
-
-// "model.layers.0: site down", for errors.
-std::string site_label(const DecoderBlock& block, InputSite site);
 
 }  // namespace esparse

@@ -38,10 +38,10 @@ class Visit final : public InputObserver {
   std::function<void(InputSite, MatrixView<const float>)> add_;
 };
 
-class CpuGathering final : public BlockGathering {
+class CpuGathering final : public SiteGathering<SiteStatistics> {
  public:
   CpuGathering(const Model& model, LayerCache& cache, GatherJob job)
-      : model_(model), cache_(cache), job_(std::move(job)) {
+      : SiteGathering(std::move(job)), model_(model), cache_(cache) {
     for (InputSite site : job_.sites) gathered_.emplace_back(asked(site), job_.total_tokens);
   }
 
@@ -59,13 +59,6 @@ class CpuGathering final : public BlockGathering {
     return {};
   }
 
-  Status begin_counting() override {
-    for (InputSite site : job_.sites)
-      if (asked(site).needs.entropy)
-        ESPARSE_RETURN_IF_ERROR(of(site).begin_counting().with_context(site_label(job_.block, site)));
-    return {};
-  }
-
   Status count(MatrixView<float> hidden) override {
     Visit visit(job_.sites, [&](InputSite site, MatrixView<const float> inputs) {
       if (asked(site).needs.entropy) of(site).count(inputs);
@@ -74,26 +67,9 @@ class CpuGathering final : public BlockGathering {
     return {};
   }
 
-  Result<BlockStatistics> finish() override {
-    BlockStatistics result;
-    for (InputSite site : job_.sites) {
-      auto statistics = of(site).finish();
-      if (!statistics.ok()) return statistics.status().with_context(site_label(job_.block, site));
-      result[static_cast<size_t>(site)] = std::move(statistics).value();
-    }
-    return result;
-  }
-
  private:
-  const SiteRequest& asked(InputSite site) const { return job_.request[static_cast<size_t>(site)]; }
-  SiteStatistics& of(InputSite site) {
-    return gathered_[static_cast<size_t>(std::ranges::find(job_.sites, site) - job_.sites.begin())];
-  }
-
   const Model& model_;
   LayerCache& cache_;
-  GatherJob job_;
-  std::vector<SiteStatistics> gathered_;  // by job_.sites
 };
 
 class CpuForward final : public BlockForward {

@@ -34,10 +34,10 @@ Result<const std::byte*> keep(Device& device, const void* data, int64_t bytes, D
   return copy;
 }
 
-class GpuGathering final : public BlockGathering {
+class GpuGathering final : public SiteGathering<GpuSiteStatistics> {
  public:
   GpuGathering(BlockStage& stage, GatherJob job, GpuBlock block, std::optional<GpuBlock> dense)
-      : stage_(stage), job_(std::move(job)), block_(std::move(block)), dense_(std::move(dense)) {
+      : SiteGathering(std::move(job)), stage_(stage), block_(std::move(block)), dense_(std::move(dense)) {
     for (InputSite site : job_.sites) gathered_.emplace_back(stage.device(), asked(site), job_.total_tokens);
   }
 
@@ -47,13 +47,6 @@ class GpuGathering final : public BlockGathering {
     return stage_.run(block_, hidden, &visit);
   }
 
-  Status begin_counting() override {
-    for (InputSite site : job_.sites)
-      if (asked(site).needs.entropy)
-        ESPARSE_RETURN_IF_ERROR(of(site).begin_counting().with_context(site_label(job_.block, site)));
-    return {};
-  }
-
   Status count(MatrixView<float> hidden) override {
     VisitSites visit(job_.sites, [&](InputSite site, const DeviceRows& rows) {
       return asked(site).needs.entropy ? of(site).count(rows) : Status();
@@ -61,22 +54,7 @@ class GpuGathering final : public BlockGathering {
     return stage_.run(block_, hidden, &visit);
   }
 
-  Result<BlockStatistics> finish() override {
-    BlockStatistics result;
-    for (InputSite site : job_.sites) {
-      auto statistics = of(site).finish();
-      if (!statistics.ok()) return statistics.status().with_context(site_label(job_.block, site));
-      result[static_cast<size_t>(site)] = std::move(statistics).value();
-    }
-    return result;
-  }
-
  private:
-  const SiteRequest& asked(InputSite site) const { return job_.request[static_cast<size_t>(site)]; }
-  GpuSiteStatistics& of(InputSite site) {
-    return gathered_[static_cast<size_t>(std::ranges::find(job_.sites, site) - job_.sites.begin())];
-  }
-
   // One site, beside what the dense model has there: its pass first, since both work in the same memory.
   Status add_both(MatrixView<float> hidden, MatrixView<float> dense_hidden) {
     Device& device = stage_.device();
@@ -104,10 +82,8 @@ class GpuGathering final : public BlockGathering {
   }
 
   BlockStage& stage_;
-  GatherJob job_;
   GpuBlock block_;
-  std::optional<GpuBlock> dense_;            // with cross statistics
-  std::vector<GpuSiteStatistics> gathered_;  // by job_.sites
+  std::optional<GpuBlock> dense_;  // with cross statistics
   DeviceScratch dense_inputs_, dense_stream_;
 };
 

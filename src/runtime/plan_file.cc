@@ -8,25 +8,17 @@
 #include "base/parallel.h"
 #include "io/files.h"
 #include "io/json.h"
+#include "io/keyed_tables.h"
 #include "kernels/isa.h"
 
 namespace esparse {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t kVersion = 1;
-constexpr int64_t kMaxFileBytes = 16 << 20;  // some thousand times what a machine needs
-constexpr size_t kMaxTables = 32;            // a home directory that many machines share; the oldest goes
+const KeyedTablesFormat kFormat{1, "weights"};
 
 Json key_json(const PlanKey& key) {
   return {{"cpu", key.cpu}, {"isa", key.isa}, {"threads", key.threads}, {"binary", key.binary}};
-}
-
-// Whether two keys differ in `binary` at most.
-bool same_machine(const Json& a, const Json& b) {
-  const JsonFields left(a, ""), right(b, "");
-  return left.raw("cpu") == right.raw("cpu") && left.raw("isa") == right.raw("isa") &&
-         left.raw("threads") == right.raw("threads");
 }
 
 Json choice_json(size_t bucket, const PlanChoice& choice) {
@@ -90,23 +82,6 @@ Result<KindPlan> read_plan(const Json& json, const std::string& label) {
   return plan;
 }
 
-// The tables of all machines; an empty array where there is no file, or one of another version.
-Result<Json> read_tables(const fs::path& path) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return Json(Json::array());
-  ESPARSE_ASSIGN_OR_RETURN(const std::string text, read_file(path, kMaxFileBytes));
-  ESPARSE_ASSIGN_OR_RETURN(const Json document, parse_json(text, path.string()));
-  const JsonFields fields(document, path.string());
-  ESPARSE_ASSIGN_OR_RETURN(const int64_t version, fields.integer("version"));
-  if (version != kVersion) return Json(Json::array());
-  const Json& tables = fields.raw("tables");
-  if (!tables.is_array()) return corruption("{}: tables: expected an array", path.string());
-  for (const Json& table : tables)
-    if (!table.is_object() || !table.contains("key") || !table["key"].is_object() || !table.contains("weights"))
-      return corruption("{}: tables: expected objects with key and weights", path.string());
-  return tables;
-}
-
 }  // namespace
 
 Result<PlanKey> this_plan_key() {
@@ -121,7 +96,7 @@ Result<PlanKey> this_plan_key() {
 fs::path default_plan_file() { return cache_file("plans.json"); }
 
 Result<PlanTable> read_plan_file(const fs::path& path, const PlanKey& key) {
-  ESPARSE_ASSIGN_OR_RETURN(const Json tables, read_tables(path));
+  ESPARSE_ASSIGN_OR_RETURN(const Json tables, read_keyed_tables(path, kFormat));
   PlanTable result;
   for (const Json& table : tables) {
     if (table["key"] != key_json(key)) continue;
@@ -134,21 +109,14 @@ Result<PlanTable> read_plan_file(const fs::path& path, const PlanKey& key) {
 }
 
 Status write_plan_file(const fs::path& path, const PlanKey& key, const PlanTable& table) {
-  const auto old_tables = read_tables(path);
-  const Json new_key = key_json(key);
-  Json tables = Json::array();
-  if (old_tables.ok()) {  // a damaged file is replaced
-    for (const Json& old : *old_tables)
-      if (!same_machine(old["key"], new_key)) tables.push_back(old);
-  }
-  while (tables.size() >= kMaxTables) tables.erase(0);
   Json weights = Json::array();
   for (const KindPlan& plan : table) weights.push_back(plan_json(plan));
-  tables.push_back({{"key", new_key}, {"weights", weights}});
-  std::error_code error;
-  fs::create_directories(fs::absolute(path).parent_path(), error);
-  if (error) return io_error("{}: cannot make its directory: {}", path.string(), error.message());
-  return write_file_atomically(path, Json({{"version", kVersion}, {"tables", tables}}).dump(1) + "\n");
+  const Json new_key = key_json(key);
+  // Keys of one machine differ in `binary` at most.
+  return write_keyed_tables(path, kFormat, new_key, weights, [&](const JsonFields& old) {
+    return old.raw("cpu") == new_key["cpu"] && old.raw("isa") == new_key["isa"] &&
+           old.raw("threads") == new_key["threads"];
+  });
 }
 
 }  // namespace esparse

@@ -5,14 +5,13 @@
 
 #include "io/files.h"
 #include "io/json.h"
+#include "io/keyed_tables.h"
 
 namespace esparse::cuda {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t kVersion = 1;
-constexpr int64_t kMaxFileBytes = 16 << 20;
-constexpr size_t kMaxTables = 32;  // a home directory that many machines share; the oldest goes
+const KeyedTablesFormat kFormat{1, "plans"};
 constexpr size_t kMaxPlans = 4096;
 constexpr size_t kMaxAlgorithmBytes = 4096;
 
@@ -53,33 +52,16 @@ Result<LibraryPlan> read_plan(const Json& json, const std::string& label) {
   return plan;
 }
 
-// The tables of all GPUs and libraries; an empty array where there is no file, or one of another version.
-Result<Json> read_tables(const fs::path& path) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return Json(Json::array());
-  ESPARSE_ASSIGN_OR_RETURN(const std::string text, read_file(path, kMaxFileBytes));
-  ESPARSE_ASSIGN_OR_RETURN(const Json document, parse_json(text, path.string()));
-  const JsonFields fields(document, path.string());
-  ESPARSE_ASSIGN_OR_RETURN(const int64_t version, fields.integer("version"));
-  if (version != kVersion) return Json(Json::array());
-  const Json& tables = fields.raw("tables");
-  if (!tables.is_array()) return corruption("{}: tables: expected an array", path.string());
-  for (const Json& table : tables)
-    if (!table.is_object() || !table.contains("key") || !table["key"].is_object() || !table.contains("plans") ||
-        !table["plans"].is_object())
-      return corruption("{}: tables: expected objects with key and plans", path.string());
-  return tables;
-}
-
 }  // namespace
 
 fs::path default_library_plan_file() { return cache_file("gpu-plans.json"); }
 
 Result<LibraryPlanTable> read_library_plans(const fs::path& path, const LibraryPlanKey& key) {
-  ESPARSE_ASSIGN_OR_RETURN(const Json tables, read_tables(path));
+  ESPARSE_ASSIGN_OR_RETURN(const Json tables, read_keyed_tables(path, kFormat));
   LibraryPlanTable result;
   for (const Json& table : tables) {
     if (table["key"] != key_json(key)) continue;
+    if (!table["plans"].is_object()) return corruption("{}: plans: expected an object", path.string());
     for (const auto& [product, json] : table["plans"].items()) {
       ESPARSE_ASSIGN_OR_RETURN(result[product], read_plan(json, path.string() + ": " + product));
     }
@@ -88,24 +70,13 @@ Result<LibraryPlanTable> read_library_plans(const fs::path& path, const LibraryP
 }
 
 Status write_library_plans(const fs::path& path, const LibraryPlanKey& key, const LibraryPlanTable& table) {
-  const auto old_tables = read_tables(path);
-  Json tables = Json::array();
-  if (old_tables.ok()) {  // a damaged file is replaced
-    for (const Json& old : *old_tables) {
-      const JsonFields fields(old["key"], "");
-      if (fields.raw("gpu") != Json(key.gpu) || fields.raw("library") != Json(key.library)) tables.push_back(old);
-    }
-  }
-  while (tables.size() >= kMaxTables) tables.erase(0);
   Json plans = Json::object();
   for (const auto& [product, plan] : table)
     plans[product] = {
         {"algorithm", hex_of(plan.algorithm)}, {"workspace_bytes", plan.workspace_bytes}, {"seconds", plan.seconds}};
-  tables.push_back({{"key", key_json(key)}, {"plans", plans}});
-  std::error_code error;
-  fs::create_directories(fs::absolute(path).parent_path(), error);
-  if (error) return io_error("{}: cannot make its directory: {}", path.string(), error.message());
-  return write_file_atomically(path, Json({{"version", kVersion}, {"tables", tables}}).dump(1) + "\n");
+  return write_keyed_tables(path, kFormat, key_json(key), plans, [&](const JsonFields& old) {
+    return old.raw("gpu") == Json(key.gpu) && old.raw("library") == Json(key.library);
+  });
 }
 
 LibraryPlans::LibraryPlans(fs::path path, LibraryPlanKey key) : path_(std::move(path)), key_(std::move(key)) {
