@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "kernels/cuda/gemm.h"
+#include "kernels/cuda/kernel_families.h"
 #include "kernels/cuda/launch_types.h"
 #include "kernels/cuda/sparse_library.h"
 
@@ -61,35 +62,11 @@ class Runtime {
   virtual void destroy_graph(Graph graph) const = 0;
 };
 
-// Families of kernels: structs of function pointers, each declared in a header beside its .cu file.
-struct AttentionKernels;
-struct ElementwiseKernels;
-struct HeadKernels;
-struct StatisticsKernels;
-struct ObsKernels;
-struct ShuffleKernels;
-struct FewLinearKernels;
-struct FewBitsKernels;
-struct PrefillLinearKernels;
-struct LinearPartsKernels;
-struct TokenKernels;
-
-struct Backend {
+struct Backend : KernelFamilies {
   std::string_view name;  // "cuda", "emulated"
   const Runtime* runtime = nullptr;
   const GemmLibrary* gemm = nullptr;
-  const AttentionKernels* attention = nullptr;
-  const ElementwiseKernels* elementwise = nullptr;
-  const HeadKernels* heads = nullptr;
   const SparseLibrary* sparse_library = nullptr;
-  const StatisticsKernels* statistics = nullptr;
-  const ObsKernels* obs = nullptr;
-  const ShuffleKernels* shuffle = nullptr;
-  const FewLinearKernels* few_linear = nullptr;
-  const FewBitsKernels* few_bits = nullptr;
-  const PrefillLinearKernels* prefill_linear = nullptr;
-  const LinearPartsKernels* linear_parts = nullptr;
-  const TokenKernels* tokens = nullptr;
 };
 
 // The backend of this build. unsupported, with how to get it, where esparse was built without CUDA.

@@ -6,11 +6,11 @@
 #include <array>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <unordered_map>
 
 #include "kernels/cuda/cold_timing.h"
+#include "kernels/cuda/lazy_library.h"
 #include "kernels/cuda/library_plans.h"
 #include "kernels/cuda/runtime_cuda.h"
 #include "kernels/cuda/shared_library.h"
@@ -310,39 +310,21 @@ Status CublasLt::multiply(const GemmArgs& args, const GemmSearch& search, Stream
 
 class CublasLtGemm final : public GemmLibrary {
  public:
-  explicit CublasLtGemm(LibraryHost host) : host_(std::move(host)) {}
+  explicit CublasLtGemm(LibraryHost host) : library_(std::move(host)) {}
   Status gemm(const GemmArgs& args, Stream stream) const override {
-    const std::scoped_lock lock(mutex_);
     if (args.y_type != args.type && args.y_type != Element::f32)
       return internal_error("gemm: y is neither f32 nor of the type of x");
-    ESPARSE_RETURN_IF_ERROR(open());
-    return library_->multiply(args, search_, stream);
+    return library_.run(
+        [&](CublasLt& library, const GemmSearch& search) { return library.multiply(args, search, stream); });
   }
-  void set_search(const GemmSearch& search) const override {
-    const std::scoped_lock lock(mutex_);
-    search_ = search;
-  }
+  void set_search(const GemmSearch& search) const override { library_.set_search(search); }
   Result<std::string> version() const override {
-    const std::scoped_lock lock(mutex_);
-    ESPARSE_RETURN_IF_ERROR(open());
-    return library_->version();
+    return library_.run([](CublasLt& library, const GemmSearch&) { return Result<std::string>(library.version()); });
   }
-  std::vector<Status> take_warnings() const override {
-    const std::scoped_lock lock(mutex_);
-    return library_ ? library_->take_warnings() : std::vector<Status>();
-  }
+  std::vector<Status> take_warnings() const override { return library_.take_warnings(); }
 
  private:
-  Status open() const {
-    if (library_) return {};
-    ESPARSE_ASSIGN_OR_RETURN(library_, CublasLt::open(host_));
-    return {};
-  }
-
-  const LibraryHost host_;
-  mutable std::mutex mutex_;
-  mutable GemmSearch search_;
-  mutable std::unique_ptr<CublasLt> library_;  // when it is first needed
+  LazyLibrary<CublasLt> library_;
 };
 
 }  // namespace

@@ -4,10 +4,10 @@
 
 #include <cstring>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <utility>
 
+#include "kernels/cuda/lazy_library.h"
 #include "kernels/cuda/library_plans.h"
 #include "kernels/cuda/runtime_cuda.h"
 #include "kernels/cuda/shared_library.h"
@@ -313,45 +313,27 @@ Status CusparseLt::multiply(const Weight& weight, const LibraryProduct& product,
 
 class CusparseLtLibrary final : public SparseLibrary {
  public:
-  explicit CusparseLtLibrary(LibraryHost host) : host_(std::move(host)) {}
+  explicit CusparseLtLibrary(LibraryHost host) : library_(std::move(host)) {}
   Result<std::string> version() const override {
-    const std::scoped_lock lock(mutex_);
-    ESPARSE_RETURN_IF_ERROR(open());
-    return library_->version();
+    return library_.run([](CusparseLt& library, const GemmSearch&) { return Result<std::string>(library.version()); });
   }
   Result<std::unique_ptr<LibraryWeight>> compress(const void* w, int64_t out, int64_t in, Element type,
                                                   Stream stream) const override {
-    const std::scoped_lock lock(mutex_);
     ESPARSE_RETURN_IF_ERROR(check_library_weight(out, in, type));
-    ESPARSE_RETURN_IF_ERROR(open());
-    return library_->compress(w, out, in, type, stream);
+    return library_.run(
+        [&](CusparseLt& library, const GemmSearch&) { return library.compress(w, out, in, type, stream); });
   }
   Status multiply(const LibraryWeight& weight, const LibraryProduct& product, Stream stream) const override {
-    const std::scoped_lock lock(mutex_);
     ESPARSE_RETURN_IF_ERROR(check_library_product(product));
-    ESPARSE_RETURN_IF_ERROR(open());
-    return library_->multiply(static_cast<const Weight&>(weight), product, search_, stream);
+    return library_.run([&](CusparseLt& library, const GemmSearch& search) {
+      return library.multiply(static_cast<const Weight&>(weight), product, search, stream);
+    });
   }
-  void set_search(const GemmSearch& search) const override {
-    const std::scoped_lock lock(mutex_);
-    search_ = search;
-  }
-  std::vector<Status> take_warnings() const override {
-    const std::scoped_lock lock(mutex_);
-    return library_ ? library_->take_warnings() : std::vector<Status>();
-  }
+  void set_search(const GemmSearch& search) const override { library_.set_search(search); }
+  std::vector<Status> take_warnings() const override { return library_.take_warnings(); }
 
  private:
-  Status open() const {
-    if (library_) return {};
-    ESPARSE_ASSIGN_OR_RETURN(library_, CusparseLt::open(host_));
-    return {};
-  }
-
-  const LibraryHost host_;
-  mutable std::mutex mutex_;
-  mutable GemmSearch search_;
-  mutable std::unique_ptr<CusparseLt> library_;
+  LazyLibrary<CusparseLt> library_;
 };
 
 }  // namespace

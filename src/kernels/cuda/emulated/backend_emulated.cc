@@ -72,23 +72,8 @@ class EmulatedRuntime final : public Runtime {
 
 const Backend& emulated_backend() {
   static const EmulatedRuntime runtime;
-  static const Backend backend = [] {
-    Backend result;
-    result.name = "emulated", result.runtime = &runtime, result.gemm = &emulated_gemm();
-    result.attention = &emulated::attention_kernels();
-    result.elementwise = &emulated::elementwise_kernels();
-    result.heads = &emulated::head_kernels();
-    result.sparse_library = &emulated_sparse_library();
-    result.few_linear = &emulated::few_linear_kernels();
-    result.few_bits = &emulated::few_bits_kernels();
-    result.prefill_linear = &emulated::prefill_linear_kernels();
-    result.linear_parts = &emulated::linear_parts_kernels();
-    result.tokens = &emulated::token_kernels();
-    result.shuffle = &emulated::shuffle_kernels();
-    result.obs = &emulated::obs_kernels();
-    result.statistics = &emulated::statistics_kernels();
-    return result;
-  }();
+  static const Backend backend{emulated::kernel_families(), "emulated", &runtime, &emulated_gemm(),
+                               &emulated_sparse_library()};
   return backend;
 }
 
